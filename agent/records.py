@@ -1,0 +1,113 @@
+"""What the agent makes: answers whose every sentence is cited, and the events told on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ingest.records import Box, Hit, Scope
+
+Kind = Literal["answer", "abstention", "refusal"]
+WrittenBy = Literal["served", "local", "quotes"]
+#: Why there is no answer: abstentions say what the evidence lacks; refusals name the rail's code.
+AbstentionReason = Literal["no_evidence", "conflicting_evidence", "cannot_see", "empty_library", "budget"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One earlier turn of the conversation, as the caller tells it."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked, by whom (the scope), after what."""
+
+    text: str
+    scope: Scope
+    history: tuple[Turn, ...] = ()
+    #: Continue this conversation of ours; None keeps nothing.
+    thread_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """Evidence shown to the user. Boxes come from the parser, never from a model's text."""
+
+    #: As it stands in the sentences, from 1 in order of first use.
+    n: int
+    document_id: str
+    name: str
+    page_no: int
+    #: The cited lines or cells, in [0, 1] of the page as shown, origin top left.
+    boxes: tuple[Box, ...]
+    #: The cited words, verbatim from the document.
+    quote: str
+    score: float
+    #: Seconds of a video scene; None for a page.
+    start_s: float | None = None
+    end_s: float | None = None
+    chunk_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """A released sentence, final; `citations` are numbers of `Answer.citations`."""
+
+    text: str
+    citations: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Progress: a node of the graph did its part."""
+
+    node: str
+    #: For people: 'Searched "capital expenditures 2024"'.
+    label: str
+    ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer, an abstention or a refusal: all three are values."""
+
+    kind: Kind
+    #: The whole text: the sentences with their [n] markers, or why there is no answer.
+    text: str
+    sentences: tuple[Sentence, ...]
+    citations: tuple[Citation, ...]
+    #: A code for an abstention or a refusal; None for an answer.
+    reason: str | None
+    #: Sentences written but left out because a check or a rail said no.
+    dropped: int
+    written_by: WrittenBy
+    #: The eyes that this library has: "ocr-layout" or a served model's id.
+    vision: str
+    languages: tuple[str, ...]
+    trace_id: str
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """A sentence has passed the release gate, with the citations that are new with it."""
+
+    sentence: Sentence
+    new_citations: tuple[Citation, ...]
+
+
+#: What `run.ask` yields, in order: steps and released sentences, then exactly one Answer.
+Event = Step | Released | Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """The first half of the graph: what was found, or the code of the rail that said no."""
+
+    hits: tuple[Hit, ...]
+    #: Citation fields of the hits, in the same order (n counts from 1).
+    citations: tuple[Citation, ...] = field(default_factory=tuple)
+    refusal: str | None = None

@@ -1,0 +1,1 @@
+"""Text in, verdict out: the rails that every hop passes. Imports nothing else of ours."""

@@ -1,0 +1,182 @@
+"""What ingestion makes: boxes, elements, pages, chunks, documents, hits, and the scope that guards them.
+
+Everything here is frozen and plain. Ids derive from tenant, collection and content, so that adding the
+same file twice changes nothing and the same file in two tenants is two documents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass, field
+from typing import Literal
+
+#: Namespace of every id we mint (uuid5 of a fixed name: it must never change, or all ids change).
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "pagewarden")
+
+ElementKind = Literal["title", "paragraph", "list", "table", "figure", "formula", "caption"]
+#: Who read a page: its text layer, OCR + layout, a served vision model, or the file itself (formats
+#: without pages are set on pages of our own, see `typeset.py`).
+ReadBy = Literal["text-layer", "ocr-layout", "vision-model", "typeset"]
+OutcomeKind = Literal["added", "updated", "unchanged", "quarantined", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A rectangle in [0, 1] of the page *as shown* (after rotation), origin top left."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @staticmethod
+    def around(boxes: list[Box]) -> Box:
+        """Return the smallest box that holds all of `boxes` (at least one)."""
+        return Box(
+            x0=min(b.x0 for b in boxes),
+            y0=min(b.y0 for b in boxes),
+            x1=max(b.x1 for b in boxes),
+            y1=max(b.y1 for b in boxes),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Where a stretch of a text stands on the page: `text[start:end]` lies in `box`.
+
+    A span is one line of a paragraph or one cell of a table; spans are ordered and do not overlap.
+    """
+
+    start: int
+    end: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Element:
+    """A parsed block of one page, in reading order.
+
+    A table's text is one line a row, each `label | header: value | header: value`, so that a row is
+    understood without its neighbours; every cell is a span of its own.
+    """
+
+    kind: ElementKind
+    text: str
+    spans: tuple[Span, ...]
+    #: Heading depth, 1 is the highest; None for anything but a title.
+    level: int | None = None
+    #: The grid as an HTML table; None for anything but a table.
+    html: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page as read. `no` counts from 1; sizes are points (1/72 inch) as shown."""
+
+    no: int
+    width_pt: float
+    height_pt: float
+    read_by: ReadBy
+    #: Why it was read that way, for people ("12 words in the text layer, one image covers the page").
+    reason: str
+    elements: tuple[Element, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """What is retrieved: a part of one page that cuts no table row and no sentence."""
+
+    id: str
+    document_id: str
+    revision: str
+    page_no: int
+    kind: ElementKind
+    text: str
+    spans: tuple[Span, ...]
+    #: The headings above it, outermost first, joined by " > "; "" at the top.
+    heading: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A file on the shelf: its identity is (tenant, collection, source key), its revision its content."""
+
+    id: str
+    tenant: str
+    collection: str
+    #: Groups that may read it; empty means everyone of the tenant.
+    groups: tuple[str, ...]
+    #: What names it at its source: a path relative to the added folder, or the upload's file name.
+    source_key: str
+    name: str
+    media_type: str
+    #: sha256 of the content, hex.
+    revision: str
+    bytes: int
+    pages: int
+    chunks: int
+    #: Seconds since the epoch, UTC.
+    added_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a caller may read. An argument of every search, with no default anywhere."""
+
+    tenant: str
+    collections: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    #: Narrow to these documents; None means every one that the rest of the scope allows.
+    documents: tuple[str, ...] | None = None
+
+    def allows(self, document: Document) -> bool:
+        """Say whether a caller with this scope may read `document`."""
+        return (
+            document.tenant == self.tenant
+            and document.collection in self.collections
+            and (not document.groups or bool(set(document.groups) & set(self.groups)))
+            and (self.documents is None or document.id in self.documents)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A chunk that a search returned; `score`: higher is better, comparable within one search only."""
+
+    chunk: Chunk
+    document_name: str
+    score: float
+    #: The legs behind the score ("dense", "sparse", "rerank"), for traces; missing where a leg did not see it.
+    legs: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one file that somebody asked to add."""
+
+    name: str
+    outcome: OutcomeKind
+    id: str | None = None
+    #: A code of `errors.py` for failed, of the rail for quarantined; None otherwise.
+    reason: str | None = None
+    #: One sentence for people, with what to do.
+    detail: str | None = None
+    pages: int = 0
+    chunks: int = 0
+
+
+def document_id(*, tenant: str, collection: str, source_key: str) -> str:
+    """Mint a document's id: the same source in the same place is the same document."""
+    return str(uuid.uuid5(_NAMESPACE, "\x1f".join(("document", tenant, collection, source_key))))
+
+
+def chunk_id(*, document_id: str, revision: str, recipe: str, page_no: int, place: int) -> str:
+    """Mint a chunk's (point's) id; `recipe` names the reader and embedder versions that made it."""
+    parts = ("chunk", document_id, revision, recipe, str(page_no), str(place))
+    return str(uuid.uuid5(_NAMESPACE, "\x1f".join(parts)))
+
+
+def content_hash(content: bytes) -> str:
+    """Return the revision of a document: sha256 of its bytes, hex."""
+    return hashlib.sha256(content).hexdigest()
