@@ -1,0 +1,77 @@
+"""The graph's screen nodes: the question, the evidence, and each sentence before it leaves.
+
+Whatever enters a prompt is screened: earlier turns too. A turn that was refused once is left out of the
+history instead of blocking the conversation for ever; consecutive user turns since the last answer count as
+one question, else the first of two would slip by.
+"""
+
+from __future__ import annotations
+
+from langgraph.runtime import Runtime
+
+from agent.records import Turn
+from agent.state import Run, State, StoredTurn
+
+#: What a refused caller is told. It names the rail's kind, never the rule that matched.
+REFUSALS = {
+    "undecided": "I could not check this safely, so I will not answer. Please try again.",
+}
+REFUSAL = "I can't help with this request: it was stopped by this library's policy ({code})."
+
+
+async def screen_question(state: State, runtime: Runtime[Run]) -> State:
+    """Judge the question with the user turns it continues; drop earlier turns that a rail stops."""
+    run = runtime.context
+    stored = [Turn(role="user" if t["role"] == "user" else "assistant", text=t["text"]) for t in state.get("turns", [])]
+    history = [*stored, *run.question.history][-run.settings.history_turns :] if run.settings.history_turns else []
+    earlier, pending = _since_last_answer(history)
+    question = run.question.text.strip()
+    asked = "\n".join([*(turn.text for turn in pending), question])
+    verdicts = await run.rails.screen("question", [asked, *(turn.text for turn in earlier)])
+    if not verdicts[0].allowed:
+        return {"refused": verdicts[0].code, "told": "The question was stopped by the rails"}
+    kept: list[StoredTurn] = [
+        {"role": turn.role, "text": verdict.text}
+        for turn, verdict in zip(earlier, verdicts[1:], strict=True)
+        if verdict.allowed
+    ]
+    run.history = kept
+    return {"question": verdicts[0].text, "told": "Question passed the rails"}
+
+
+async def screen_evidence(state: State, runtime: Runtime[Run]) -> State:
+    """Judge the text of every kept hit; what is stopped is no evidence."""
+    run = runtime.context
+    kept = state.get("evidence", [])
+    chunks = await run.library.chunks([k["chunk_id"] for k in kept], scope=run.question.scope)
+    fresh = [chunk for chunk in chunks if chunk.id not in run.passed]
+    verdicts = await run.rails.screen("evidence", [chunk.text for chunk in fresh]) if fresh else ()
+    run.passed |= {c.id: v.text for c, v in zip(fresh, verdicts, strict=True) if v.allowed}
+    standing = [k for k in kept if k["chunk_id"] in run.passed]
+    stopped = sum(not v.allowed for v in verdicts)
+    pages = len({(k["document_id"], k["page_no"]) for k in standing})
+    told = f"Kept {len(standing)} passages from {pages} pages" + (f", {stopped} stopped by the rails" if stopped else "")
+    return {"evidence": standing, "told": told}
+
+
+async def screen_answer(state: State, runtime: Runtime[Run]) -> State:
+    """Judge the drafted sentence after what was released; the verdict on the last one is the answer's."""
+    run = runtime.context
+    draft = state.get("draft")
+    assert draft is not None, "the graph routes here only with a verified draft"
+    released = " ".join(sentence["text"] for sentence in state.get("sentences", []))
+    (verdict,) = await run.rails.screen("answer", [draft["text"]], released=released)
+    if not verdict.allowed:
+        return {"draft": None, "dropped": state.get("dropped", 0) + 1, "told": ""}
+    return {"draft": {**draft, "text": verdict.text}, "told": ""}
+
+
+def refusal_text(code: str) -> str:
+    """Return the sentence that a refused caller reads."""
+    return REFUSALS.get(code) or REFUSAL.format(code=code.replace("_", " "))
+
+
+def _since_last_answer(history: list[Turn]) -> tuple[list[Turn], list[Turn]]:
+    """Split the history into what was answered and the user turns that still wait for an answer."""
+    last = max((i for i, turn in enumerate(history) if turn.role == "assistant"), default=-1)
+    return history[: last + 1], history[last + 1 :]

@@ -1,0 +1,43 @@
+"""Budgets and thresholds of answering: read once at an entry point and passed down."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class AgentSettings(BaseSettings):
+    """Every field has a laptop default; each is an environment variable `PAGEWARDEN_AGENT_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="PAGEWARDEN_AGENT_", frozen=True, extra="ignore")
+
+    budget_s: Annotated[float, Field(gt=0, le=3600)] = 180.0
+    """Longest that one answer may take; what was released by then is the answer."""
+    max_rounds: Annotated[int, Field(ge=1, le=5)] = 2
+    """Searches for one question: a further round asks wider when nothing of the first stood up."""
+    max_queries: Annotated[int, Field(ge=1, le=3)] = 3
+    """Sub-questions that one question is split into."""
+    evidence: Annotated[int, Field(ge=1, le=50)] = 8
+    """Hits kept as evidence for one question."""
+    served_sources: Annotated[int, Field(ge=1, le=50)] = 8
+    """Evidence shown to a served model."""
+    local_sources: Annotated[int, Field(ge=1, le=20)] = 4
+    """Evidence shown to the local model: it reads about 90 tokens a second on two cores."""
+    local_source_chars: Annotated[int, Field(ge=200)] = 900
+    """Longest excerpt of one source for the local model, characters."""
+    looks: Annotated[int, Field(ge=0, le=20)] = 2
+    """Regions of page images looked at for one question."""
+    max_tokens: Annotated[int, Field(ge=32, le=8192)] = 320
+    """Longest answer, tokens."""
+    max_sentences: Annotated[int, Field(ge=1, le=100)] = 8
+    """Longest answer, sentences."""
+    max_sentence_chars: Annotated[int, Field(ge=80, le=4000)] = 600
+    """A longer sentence is cut by the release gate."""
+    history_turns: Annotated[int, Field(ge=0, le=50)] = 6
+    """Earlier turns that the plan reads."""
+    min_word_support: Annotated[float, Field(ge=0, le=1)] = 0.6
+    """Share of a sentence's content words that its cited evidence must hold."""
+    min_question_cover: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the question's content words that one piece of evidence must hold to be quoted as its answer."""

@@ -1,0 +1,156 @@
+"""What travels through the graph: `State`, plain values that may be stored; `Run`, what lives as long as one question.
+
+State never holds document text: evidence is ids, read again through the caller's scope at every use. (LangGraph's
+serializer hands unregistered classes back as dicts, and old checkpoints cannot be edited when a document goes.)
+"""
+
+from __future__ import annotations
+
+import operator
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Annotated, Protocol, TypedDict
+
+from agent.records import Citation, Question, WrittenBy
+from agent.settings import AgentSettings
+from guardrails.records import Hop, Verdict
+from ingest.library import Library
+from ingest.records import Chunk
+from ingest.served import LanguageModel
+
+
+class StoredTurn(TypedDict):
+    """One turn of a conversation as stored."""
+
+    role: str
+    text: str
+
+
+class Kept(TypedDict):
+    """A hit kept as evidence; its number is its place in the list, from 1."""
+
+    chunk_id: str
+    document_id: str
+    name: str
+    page_no: int
+    kind: str
+    score: float
+
+
+class Drafted(TypedDict):
+    """A sentence that the writer proposes, without markers, and the evidence numbers it names."""
+
+    text: str
+    evidence: list[int]
+
+
+class Standing(TypedDict):
+    """A released sentence and the citation numbers that it carries."""
+
+    text: str
+    citations: list[int]
+
+
+class State(TypedDict, total=False):
+    """The plain values of one question; `turns` alone accumulates over a thread."""
+
+    question: str
+    turns: Annotated[list[StoredTurn], operator.add]
+    #: The question made self-contained, and what is searched for.
+    standalone: str
+    queries: list[str]
+    round: int
+    evidence: list[Kept]
+    draft: Drafted | None
+    sentences: list[Standing]
+    dropped: int
+    #: Code of the rail that refused the question; of the reason to abstain.
+    refused: str
+    reason: str
+    #: What the last node did, for people; empty where there is nothing to tell.
+    told: str
+
+
+class Rails(Protocol):
+    """The rails as the graph's screen nodes use them (`guardrails.nemo.Rails`)."""
+
+    async def screen(self, hop: Hop, texts: list[str], *, released: str = "") -> tuple[Verdict, ...]:
+        """Return one verdict a text, in order; undecided is blocked."""
+        ...
+
+
+class Writer(Protocol):
+    """Proposes sentences from evidence: a model, or quotes where there is none."""
+
+    writes_as: WrittenBy
+
+    def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncIterator[Drafted]:
+        """Yield sentences one by one; nothing at all says that the sources do not answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A piece of evidence as read for this question: screened text, number, and where it is from."""
+
+    n: int
+    chunk: Chunk
+    name: str
+    score: float
+    #: The chunk's text after the rails (a rail may have masked some of it).
+    text: str
+    #: What looking at its region said; "" where nobody looked or nothing was seen.
+    finding: str = ""
+
+    @property
+    def context(self) -> str:
+        """All words that stand for this source: its document, headings, text and finding."""
+        return "\n".join(part for part in (self.name, self.chunk.heading, self.text, self.finding) if part)
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One question being answered: who asks, with what, by when. Never stored."""
+
+    question: Question
+    library: Library
+    rails: Rails
+    writer: Writer
+    model: LanguageModel | None
+    settings: AgentSettings
+    trace_id: str
+    deadline: float = 0.0
+    #: Evidence text that passed the rails, by chunk id, and findings; gone with the run.
+    passed: dict[str, str] = field(default_factory=dict)
+    findings: dict[str, str] = field(default_factory=dict)
+    #: What eyes the question wanted and this library lacks.
+    blind: bool = False
+    #: Earlier turns that passed the rails.
+    history: list[StoredTurn] = field(default_factory=list)
+    #: The open draft; one round of writing.
+    draft: AsyncIterator[Drafted] | None = None
+    citations: list[Citation] = field(default_factory=list)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds left of the budget, never below zero."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    async def sources(self, state: State) -> list[Source]:
+        """Read the kept evidence again through the caller's scope; what is gone is left out."""
+        kept = state.get("evidence", [])
+        chunks = await self.library.chunks([k["chunk_id"] for k in kept], scope=self.question.scope)
+        alive = {chunk.id: chunk for chunk in chunks}
+        return [
+            Source(
+                n=n,
+                chunk=alive[k["chunk_id"]],
+                name=k["name"],
+                score=k["score"],
+                text=self.passed[k["chunk_id"]],
+                finding=self.findings.get(k["chunk_id"], ""),
+            )
+            for n, k in enumerate(kept, start=1)
+            if k["chunk_id"] in alive and k["chunk_id"] in self.passed
+        ]
