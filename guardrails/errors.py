@@ -1,7 +1,7 @@
 """What can go wrong with rails themselves; a "no" is a verdict, never one of these.
 
-    GuardrailsError        .code .retryable .detail
-    └── PolicyError        a policy file is missing, unreadable or names an unknown rail
+GuardrailsError        .code .retryable .detail
+└── PolicyError        a policy file is missing, unreadable or names an unknown rail
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """What can go wrong while reading, shelving and searching.
 
-    IngestError                     .code .retryable .detail (one sentence, with what to do)
-    ├── InputError                  the file is at fault; trying again changes nothing
-    │   ├── Missing  Empty  TooLarge  UnknownType  Encrypted  Damaged  Bomb  Hostile
-    │   └── Unreadable              it opened, but a page could not be read within its budget
-    ├── LibraryError
-    │   ├── Locked                  another process owns the library
-    │   └── Incompatible            the library was made by another version or embedder
-    ├── WeightsMissing              a pinned model file is not here and cannot be fetched
-    └── ModelError                  a model server
-        ├── ModelDown               retryable: unreachable, overloaded, died mid-stream
-        └── ModelReply              it answered something that does not fit the schema
+IngestError                     .code .retryable .detail (one sentence, with what to do)
+├── InputError                  the file is at fault; trying again changes nothing
+│   ├── Missing  Empty  TooLarge  UnknownType  Encrypted  Damaged  Bomb  Hostile
+│   └── Unreadable              it opened, but a page could not be read within its budget
+├── LibraryError
+│   ├── Locked                  another process owns the library
+│   └── Incompatible            the library was made by another version or embedder
+├── WeightsMissing              a pinned model file is not here and cannot be fetched
+└── ModelError                  a model server
+    ├── ModelDown               retryable: unreachable, overloaded, died mid-stream
+    └── ModelReply              it answered something that does not fit the schema
 """
 
 from __future__ import annotations

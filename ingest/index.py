@@ -45,7 +45,7 @@ class Index(Protocol):
     async def search(
         self, *, text: str, vector: NDArray[np.float32], scope: Scope, limit: int
     ) -> list[Found]:
-        """Return the union of the dense and the BM25 leg (`limit` each), both filtered by `scope`, unordered."""
+        """Return the union of the dense and the BM25 leg (`limit` each), both within `scope`, unordered."""
         ...
 
     async def chunks(self, *, document_id: str, revision: str, page_no: int | None = None) -> list[Chunk]:

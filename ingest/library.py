@@ -40,7 +40,13 @@ class Library(Protocol):
         ...
 
     async def page_image(
-        self, document_id: str, page_no: int, *, scope: Scope, marks: Sequence[Box] = (), veils: Sequence[Box] = ()
+        self,
+        document_id: str,
+        page_no: int,
+        *,
+        scope: Scope,
+        marks: Sequence[Box] = (),
+        veils: Sequence[Box] = (),
     ) -> bytes | None:
         """Render a page as PNG with `marks` highlighted and `veils` painted over; None: absent or not allowed."""
         ...
