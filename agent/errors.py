@@ -2,7 +2,8 @@
 
     AgentError             .code .retryable .detail
     ├── WriterDown         the model server failed mid-answer (retryable)
-    └── ThreadCorrupt      a stored thread does not load as plain values
+    ├── ThreadCorrupt      a stored thread does not load as plain values
+    └── UnsafeCheckpoints  stored threads could run code: the process was started wrongly
 """
 
 from __future__ import annotations
@@ -30,3 +31,9 @@ class ThreadCorrupt(AgentError):
     """A stored thread does not load as plain values; nothing of it was run."""
 
     code = "thread_corrupt"
+
+
+class UnsafeCheckpoints(AgentError):
+    """LangGraph was imported without strict mode: a stored conversation could run code."""
+
+    code = "unsafe_checkpoints"

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Protocol
 
-from agent.records import Event, Question, SearchResult
-from ingest.records import Box, Scope
+from agent.citations import cite
+from agent.graph import ask_graph, search_graph
+from agent.records import Answer, Event, Question, Released, SearchResult, Step
+from agent.release import answer_of
+from agent.settings import AgentSettings
+from agent.state import Rails, Run, State
+from agent.threads import Threads
+from agent.write import ModelWriter, QuoteWriter
+from ingest.library import Library
+from ingest.records import Box, Hit, Scope
+from ingest.served import LanguageModel
 
 
 class Agent(Protocol):
@@ -25,3 +38,104 @@ class Agent(Protocol):
     ) -> bytes | None:
         """Return a page as PNG with `marks` highlighted; None where absent or not allowed."""
         ...
+
+
+class GuardedAgent:
+    """The agent: a graph over a library, rails and a writer."""
+
+    def __init__(
+        self,
+        *,
+        library: Library,
+        rails: Rails,
+        model: LanguageModel | None,
+        settings: AgentSettings,
+        threads: Threads | None = None,
+    ) -> None:
+        self._library, self._rails, self._model, self._settings = library, rails, model, settings
+        self._threads = threads
+        self._writer = ModelWriter(model) if model is not None else QuoteWriter()
+        self._asking = ask_graph()
+        self._conversing = ask_graph(threads.saver) if threads is not None else None
+        self._searching = search_graph()
+
+    async def ask(self, question: Question) -> AsyncIterator[Event]:
+        """Yield steps and released sentences, then exactly one Answer. Close it to cancel (aclosing).
+
+        Raises WriterDown where the model fails mid-answer, ThreadCorrupt for a stored thread that is not plain.
+        """
+        run = self._run(question, limit=self._settings.evidence)
+        graph, config = self._asking, None
+        if question.thread_id is not None and self._threads is not None and self._conversing is not None:
+            # Tenants share the store, never a thread: the id is theirs only together with their name.
+            thread_id = f"{question.scope.tenant}/{question.thread_id}"
+            await self._threads.turns(thread_id)  # raises for a forged row before anything of it is used
+            graph, config = self._conversing, {"configurable": {"thread_id": thread_id}}
+        steps: list[Step] = []
+        state: State = {}
+        fresh: State = {
+            "question": question.text, "round": 0, "evidence": [], "draft": None, "sentences": [], "dropped": 0,
+            "refused": "", "reason": "", "told": "",
+        }  # fmt: skip
+        stream = graph.astream(
+            fresh,
+            config,  # type: ignore[arg-type]
+            context=run,
+            stream_mode=["custom", "values"],
+            durability="exit" if config else None,
+        )
+        async with aclosing(stream) as events:  # type: ignore[type-var]
+            async for mode, event in events:
+                if mode == "values":
+                    state = event
+                    continue
+                if isinstance(event, Step):
+                    steps.append(event)
+                assert isinstance(event, Step | Released)
+                yield event
+        yield answer_of(state, run, steps=tuple(steps))
+
+    async def answer(self, question: Question) -> Answer:
+        """Ask and wait for the whole answer."""
+        async with aclosing(self.ask(question)) as events:
+            async for event in events:
+                if isinstance(event, Answer):
+                    return event
+        raise AssertionError("ask yields exactly one Answer")
+
+    async def search(self, query: str, *, scope: Scope, limit: int) -> SearchResult:
+        """Run the first half of the graph: screen the question, retrieve, screen the evidence."""
+        run = self._run(Question(text=query, scope=scope), limit=limit)
+        state: State = await self._searching.ainvoke({"question": query, "evidence": []}, context=run)  # type: ignore[assignment]
+        if state.get("refused"):
+            return SearchResult(hits=(), refusal=state["refused"])
+        sources = await run.sources(state)
+        hits = tuple(
+            Hit(chunk=replace(s.chunk, text=s.text) if s.text != s.chunk.text else s.chunk, document_name=s.name, score=s.score)
+            for s in sources
+        )
+        citations = tuple(cite(query, s, n=n) for n, s in enumerate(sources, start=1))
+        return SearchResult(hits=hits, citations=citations)
+
+    async def page(
+        self, document_id: str, page_no: int, *, scope: Scope, marks: Sequence[Box] = ()
+    ) -> bytes | None:
+        """Return a page as PNG with `marks` highlighted; what the rails stop is painted over. None: absent or not allowed."""
+        chunks = await self._library.on_page(document_id, page_no, scope=scope)
+        verdicts = await self._rails.screen("evidence", [chunk.text for chunk in chunks]) if chunks else ()
+        stopped = [c for c, v in zip(chunks, verdicts, strict=True) if not v.allowed]
+        veils = [span.box for chunk in stopped for span in chunk.spans]
+        return await self._library.page_image(document_id, page_no, scope=scope, marks=marks, veils=veils)
+
+    def _run(self, question: Question, *, limit: int) -> Run:
+        return Run(
+            question=question,
+            library=self._library,
+            rails=self._rails,
+            writer=self._writer,
+            model=self._model,
+            settings=self._settings,
+            trace_id=uuid.uuid4().hex,
+            limit=limit,
+            deadline=time.monotonic() + self._settings.budget_s,
+        )

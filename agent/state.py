@@ -120,6 +120,8 @@ class Run:
     model: LanguageModel | None
     settings: AgentSettings
     trace_id: str
+    #: Hits kept for one question or search.
+    limit: int
     deadline: float = 0.0
     #: Evidence text that passed the rails, by chunk id, and findings; gone with the run.
     passed: dict[str, str] = field(default_factory=dict)

@@ -31,8 +31,8 @@ class Library(Protocol):
         """Read chunks again through the caller's scope; those gone or out of scope are left out."""
         ...
 
-    async def neighbours(self, chunk: Chunk, *, scope: Scope) -> list[Chunk]:
-        """Return the chunks of the same page, in reading order; [] where the scope no longer allows it."""
+    async def on_page(self, document_id: str, page_no: int, *, scope: Scope) -> list[Chunk]:
+        """Return the chunks of a page, in reading order; [] where it is absent or not allowed."""
         ...
 
     async def look(self, chunks: Sequence[Chunk], *, question: str, scope: Scope) -> list[Finding]:

@@ -1,0 +1,69 @@
+"""From a sentence and its source to the words and the region that are shown: the quote and its boxes.
+
+Boxes come from the parser's spans only. In a table the label cell and the cells whose words or numbers the sentence
+uses are marked, in running text the lines of the best matching sentence.
+"""
+
+from __future__ import annotations
+
+from agent import words
+from agent.records import Citation
+from agent.state import Source
+from ingest.records import Box, Chunk, Span
+
+
+def cite(sentence: str, source: Source, *, n: int) -> Citation:
+    """Point from `sentence` to the place in `source` that carries it."""
+    start, end = locate(sentence, source.chunk)
+    return Citation(
+        n=n,
+        document_id=source.chunk.document_id,
+        name=source.name,
+        page_no=source.chunk.page_no,
+        boxes=boxes(source.chunk, start, end, sentence=sentence),
+        quote=source.chunk.text[start:end].strip(),
+        score=source.score,
+        chunk_id=source.chunk.id,
+    )
+
+
+def locate(sentence: str, chunk: Chunk) -> tuple[int, int]:
+    """Return [start, end) of the sentence, line or row of `chunk` that shares most with `sentence`."""
+    said, figures = words.content(sentence), words.numbers(sentence)
+
+    def shared(part: tuple[int, int]) -> float:
+        text = chunk.text[part[0] : part[1]]
+        own = words.content(text)
+        # Numbers weigh double: they are what people check first.
+        return 2 * len(figures & words.numbers(text)) + len(said & own) - 0.01 * len(own)
+
+    return max(parts(chunk), key=shared, default=(0, len(chunk.text)))
+
+
+def parts(chunk: Chunk) -> list[tuple[int, int]]:
+    """Return [start, end) of what can be quoted: rows of a table, else sentences."""
+    found: list[tuple[int, int]] = []
+    at = 0
+    pieces = chunk.text.splitlines() if chunk.kind == "table" else words.sentences(chunk.text)
+    for piece in pieces:
+        start = chunk.text.find(piece, at)
+        if piece.strip() and start >= 0:
+            found.append((start, start + len(piece)))
+            at = start + len(piece)
+    return found
+
+
+def boxes(chunk: Chunk, start: int, end: int, *, sentence: str) -> tuple[Box, ...]:
+    """Return the boxes of `chunk.text[start:end]`; of a table row the label and the cells that `sentence` uses."""
+    inside = [span for span in chunk.spans if span.start < end and span.end > start]
+    if chunk.kind != "table" or len(inside) < 2:
+        return tuple(span.box for span in inside)
+    figures, said = words.numbers(sentence), words.content(sentence)
+
+    def used(span: Span) -> bool:
+        text = chunk.text[span.start : span.end]
+        own = words.numbers(text)
+        return bool(own & figures) if own else bool(words.content(text) & said)
+
+    marked = [span.box for i, span in enumerate(inside) if i == 0 or used(span)]
+    return tuple(marked if len(marked) > 1 else (span.box for span in inside))

@@ -1,0 +1,104 @@
+"""The way out: a sentence that stood every check gets its citation and is told; at the end the answer is put together.
+
+Released sentences are final. What was dropped is counted in the answer.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from langgraph.runtime import Runtime
+
+from agent.citations import cite
+from agent.records import AbstentionReason, Answer, Citation, Kind, Released, Sentence, Step
+from agent.screen import refusal_text
+from agent.state import Run, Source, State
+
+ABSTENTIONS = {
+    "no_evidence": "I found no evidence for an answer in these documents.",
+    "conflicting_evidence": "The documents contradict each other on this, so I will not pick a side.",
+    "cannot_see": (
+        "The answer may stand in a picture that I cannot look at: this library reads words only. "
+        "A served vision model would be needed."
+    ),
+    "empty_library": "The library is empty. Add documents first: pagewarden add PATH",
+    "budget": "The time for this question ran out before a sentence could be checked.",
+}
+
+
+async def release(state: State, runtime: Runtime[Run]) -> State:
+    """Mint the sentence's citations, number them in order of first use, and tell it."""
+    run = runtime.context
+    draft = state.get("draft")
+    assert draft is not None, "the graph routes here only with a screened draft"
+    sources = {s.n: s for s in await run.sources(state)}
+    cited = [sources[n] for n in draft["evidence"] if n in sources]
+    if not cited:  # the document went away while the sentence was being checked
+        return {"draft": None, "dropped": state.get("dropped", 0) + 1, "told": ""}
+    known = len(run.citations)
+    numbers = [_number(run, draft["text"], source) for source in cited]
+    sentence = Sentence(text=draft["text"], citations=tuple(dict.fromkeys(numbers)))
+    runtime.stream_writer(Released(sentence=sentence, new_citations=tuple(run.citations[known:])))
+    standing = {"text": sentence.text, "citations": list(sentence.citations)}
+    return {"draft": None, "sentences": [*state.get("sentences", []), standing], "told": ""}  # type: ignore[list-item]
+
+
+async def conclude(state: State, runtime: Runtime[Run]) -> State:
+    """Say how it ended, and remember the turn."""
+    run = runtime.context
+    answer = answer_of(state, run, steps=())
+    stood, dropped = len(answer.sentences), answer.dropped
+    if answer.kind == "answer":
+        told = f"Wrote {stood + dropped} sentences: {stood} stand on evidence" + (f", {dropped} dropped" if dropped else "")
+    else:
+        told = f"No answer: {answer.reason}" + (f", {dropped} sentences dropped" if dropped else "")
+    if answer.kind == "refusal":
+        return {"told": told}
+    turns = [{"role": "user", "text": state["question"]}, {"role": "assistant", "text": answer.text}]
+    return {"turns": turns, "told": told}  # type: ignore[typeddict-item]
+
+
+def answer_of(state: State, run: Run, *, steps: tuple[Step, ...]) -> Answer:
+    """Put the final state together as one Answer."""
+    sentences = tuple(
+        Sentence(text=s["text"], citations=tuple(s["citations"])) for s in state.get("sentences", [])
+    )
+    kind, reason, text = _ending(state, run, sentences)
+    return Answer(
+        kind=kind,
+        text=text,
+        sentences=sentences,
+        citations=tuple(run.citations),
+        reason=reason,
+        dropped=state.get("dropped", 0),
+        written_by=run.writer.writes_as,
+        vision=run.library.vision,
+        languages=run.library.languages,
+        trace_id=run.trace_id,
+        steps=steps,
+    )
+
+
+def _ending(state: State, run: Run, sentences: tuple[Sentence, ...]) -> tuple[Kind, str | None, str]:
+    if state.get("refused"):
+        return "refusal", state["refused"], refusal_text(state["refused"])
+    if sentences:
+        return "answer", None, " ".join(marked(s) for s in sentences)
+    reason = state.get("reason") or ("cannot_see" if run.blind else "no_evidence")
+    assert reason in get_args(AbstentionReason), reason
+    return "abstention", reason, ABSTENTIONS[reason]
+
+
+def marked(sentence: Sentence) -> str:
+    """Return a sentence with its citation markers."""
+    return sentence.text + "".join(f" [{n}]" for n in sentence.citations)
+
+
+def _number(run: Run, text: str, source: Source) -> int:
+    """Return the number of the citation for `text` in `source`, minting one unless the same quote has one."""
+    fresh: Citation = cite(text, source, n=len(run.citations) + 1)
+    for known in run.citations:
+        if (known.chunk_id, known.quote) == (fresh.chunk_id, fresh.quote):
+            return known.n
+    run.citations.append(fresh)
+    return fresh.n
