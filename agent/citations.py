@@ -1,7 +1,7 @@
 """From a sentence and its source to the words and the region that are shown: the quote and its boxes.
 
-Boxes come from the parser's spans only. In a table the label cell and the cells whose words or numbers the sentence
-uses are marked, in running text the lines of the best matching sentence.
+Boxes come from the parser's spans only. In a table the label cell and the cells whose words or numbers the
+sentence uses are marked, in running text the lines of the best matching sentence.
 """
 
 from __future__ import annotations
@@ -54,7 +54,10 @@ def parts(chunk: Chunk) -> list[tuple[int, int]]:
 
 
 def boxes(chunk: Chunk, start: int, end: int, *, sentence: str) -> tuple[Box, ...]:
-    """Return the boxes of `chunk.text[start:end]`; of a table row the label and the cells that `sentence` uses."""
+    """Return the boxes of `chunk.text[start:end]`.
+
+    Of a table row the label and the cells that `sentence` uses.
+    """
     inside = [span for span in chunk.spans if span.start < end and span.end > start]
     if chunk.kind != "table" or len(inside) < 2:
         return tuple(span.box for span in inside)

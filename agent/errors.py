@@ -1,9 +1,9 @@
 """What can go wrong while answering; abstentions and refusals are answers, never one of these.
 
-    AgentError             .code .retryable .detail
-    ├── WriterDown         the model server failed mid-answer (retryable)
-    ├── ThreadCorrupt      a stored thread does not load as plain values
-    └── UnsafeCheckpoints  stored threads could run code: the process was started wrongly
+AgentError             .code .retryable .detail
+├── WriterDown         the model server failed mid-answer (retryable)
+├── ThreadCorrupt      a stored thread does not load as plain values
+└── UnsafeCheckpoints  stored threads could run code: the process was started wrongly
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Question → checked, cited answer, as a graph: nodes and edges, nothing else.
 
-`write → verify → screen_answer → release` turns once a sentence: that loop is the release gate, so no sentence is
-shown before it stands on evidence and the rails have spoken, while the model is still writing the next.
+`write → verify → screen_answer → release` turns once a sentence: that loop is the release gate, so no
+sentence is shown before it stands on evidence and the rails have spoken, while the model is still writing the
+next.
 """
 
 from __future__ import annotations
@@ -48,7 +49,18 @@ class Telling(Protocol):
 def ask_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> Graph:
     """Compile the whole story; with a checkpointer it remembers the turns of a thread."""
     graph = StateGraph(State, context_schema=Run)
-    for node in (screen_question, plan, retrieve, screen_evidence, look, write, verify, screen_answer, release, conclude):
+    for node in (
+        screen_question,
+        plan,
+        retrieve,
+        screen_evidence,
+        look,
+        write,
+        verify,
+        screen_answer,
+        release,
+        conclude,
+    ):
         graph.add_node(node.__name__, told(node))
     graph.add_edge(START, "screen_question")
     graph.add_conditional_edges("screen_question", _refused, {"yes": "conclude", "no": "plan"})

@@ -1,7 +1,7 @@
 """Look at the page where words alone are thin: figures, scans and pictures among the evidence.
 
-Findings are text, so they pass the rails like any other. A library whose eyes only read words says `cannot_see` for a
-photograph, and the answer says so instead of guessing.
+Findings are text, so they pass the rails like any other. A library whose eyes only read words says
+`cannot_see` for a photograph, and the answer says so instead of guessing.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from agent.state import Run, State
 
 
 async def look(state: State, runtime: Runtime[Run]) -> State:
-    """Look at the first few regions of the evidence that are pictures or that a model with eyes should see."""
+    """Look at the first few regions of the evidence that words alone do not tell."""
     run = runtime.context
     sees = run.model is not None and run.model.sees_images
     wanted = ("figure", "table", "formula") if sees else ("figure",)
-    sources = [s for s in await run.sources(state) if s.chunk.kind in wanted and s.chunk.id not in run.findings]
+    sources = [
+        s for s in await run.sources(state) if s.chunk.kind in wanted and s.chunk.id not in run.findings
+    ]
     sources = sources[: run.settings.looks]
     if not sources:
         return {"told": ""}

@@ -1,4 +1,4 @@
-"""The way out: a sentence that stood every check gets its citation and is told; at the end the answer is put together.
+"""The way out: a sentence that stood every check is cited and told; at the end comes the answer.
 
 Released sentences are final. What was dropped is counted in the answer.
 """
@@ -49,7 +49,9 @@ async def conclude(state: State, runtime: Runtime[Run]) -> State:
     answer = answer_of(state, run, steps=())
     stood, dropped = len(answer.sentences), answer.dropped
     if answer.kind == "answer":
-        told = f"Wrote {stood + dropped} sentences: {stood} stand on evidence" + (f", {dropped} dropped" if dropped else "")
+        told = f"Wrote {stood + dropped} sentences: {stood} stand on evidence" + (
+            f", {dropped} dropped" if dropped else ""
+        )
     else:
         told = f"No answer: {answer.reason}" + (f", {dropped} sentences dropped" if dropped else "")
     if answer.kind == "refusal":

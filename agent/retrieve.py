@@ -17,7 +17,8 @@ async def retrieve(state: State, runtime: Runtime[Run]) -> State:
     queries = state["queries"]
     async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(run.library.search(q, scope=run.question.scope, limit=run.limit)) for q in queries
+            group.create_task(run.library.search(q, scope=run.question.scope, limit=run.limit))
+            for q in queries
         ]
     evidence = merge([task.result() for task in tasks], limit=run.limit)
     empty = not evidence and not await run.library.documents(scope=run.question.scope)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol
@@ -25,7 +25,7 @@ from ingest.served import LanguageModel
 class Agent(Protocol):
     """Asks, searches and shows pages, always within a scope and through the rails."""
 
-    def ask(self, question: Question) -> AsyncIterator[Event]:
+    def ask(self, question: Question) -> AsyncGenerator[Event, None]:
         """Yield steps and released sentences, then exactly one Answer. Close it to cancel (aclosing)."""
         ...
 
@@ -59,10 +59,11 @@ class GuardedAgent:
         self._conversing = ask_graph(threads.saver) if threads is not None else None
         self._searching = search_graph()
 
-    async def ask(self, question: Question) -> AsyncIterator[Event]:
+    async def ask(self, question: Question) -> AsyncGenerator[Event, None]:
         """Yield steps and released sentences, then exactly one Answer. Close it to cancel (aclosing).
 
-        Raises WriterDown where the model fails mid-answer, ThreadCorrupt for a stored thread that is not plain.
+        Raises WriterDown where the model fails mid-answer, ThreadCorrupt for a stored thread that is not
+        plain.
         """
         run = self._run(question, limit=self._settings.evidence)
         graph, config = self._asking, None
@@ -74,9 +75,16 @@ class GuardedAgent:
         steps: list[Step] = []
         state: State = {}
         fresh: State = {
-            "question": question.text, "round": 0, "evidence": [], "draft": None, "sentences": [], "dropped": 0,
-            "refused": "", "reason": "", "told": "",
-        }  # fmt: skip
+            "question": question.text,
+            "round": 0,
+            "evidence": [],
+            "draft": None,
+            "sentences": [],
+            "dropped": 0,
+            "refused": "",
+            "reason": "",
+            "told": "",
+        }
         stream = graph.astream(
             fresh,
             config,  # type: ignore[arg-type]
@@ -87,7 +95,7 @@ class GuardedAgent:
         async with aclosing(stream) as events:  # type: ignore[type-var]
             async for mode, event in events:
                 if mode == "values":
-                    state = event
+                    state = event  # type: ignore[assignment]
                     continue
                 if isinstance(event, Step):
                     steps.append(event)
@@ -106,12 +114,16 @@ class GuardedAgent:
     async def search(self, query: str, *, scope: Scope, limit: int) -> SearchResult:
         """Run the first half of the graph: screen the question, retrieve, screen the evidence."""
         run = self._run(Question(text=query, scope=scope), limit=limit)
-        state: State = await self._searching.ainvoke({"question": query, "evidence": []}, context=run)  # type: ignore[assignment]
+        state: State = await self._searching.ainvoke({"question": query}, context=run)  # type: ignore[assignment]
         if state.get("refused"):
             return SearchResult(hits=(), refusal=state["refused"])
         sources = await run.sources(state)
         hits = tuple(
-            Hit(chunk=replace(s.chunk, text=s.text) if s.text != s.chunk.text else s.chunk, document_name=s.name, score=s.score)
+            Hit(
+                chunk=replace(s.chunk, text=s.text) if s.text != s.chunk.text else s.chunk,
+                document_name=s.name,
+                score=s.score,
+            )
             for s in sources
         )
         citations = tuple(cite(query, s, n=n) for n, s in enumerate(sources, start=1))
@@ -120,7 +132,10 @@ class GuardedAgent:
     async def page(
         self, document_id: str, page_no: int, *, scope: Scope, marks: Sequence[Box] = ()
     ) -> bytes | None:
-        """Return a page as PNG with `marks` highlighted; what the rails stop is painted over. None: absent or not allowed."""
+        """Return a page as PNG with `marks` highlighted.
+
+        What the rails stop is painted over. None: absent or not allowed.
+        """
         chunks = await self._library.on_page(document_id, page_no, scope=scope)
         verdicts = await self._rails.screen("evidence", [chunk.text for chunk in chunks]) if chunks else ()
         stopped = [c for c, v in zip(chunks, verdicts, strict=True) if not v.allowed]

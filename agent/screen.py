@@ -22,8 +22,13 @@ REFUSAL = "I can't help with this request: it was stopped by this library's poli
 async def screen_question(state: State, runtime: Runtime[Run]) -> State:
     """Judge the question with the user turns it continues; drop earlier turns that a rail stops."""
     run = runtime.context
-    stored = [Turn(role="user" if t["role"] == "user" else "assistant", text=t["text"]) for t in state.get("turns", [])]
-    history = [*stored, *run.question.history][-run.settings.history_turns :] if run.settings.history_turns else []
+    stored = [
+        Turn(role="user" if t["role"] == "user" else "assistant", text=t["text"])
+        for t in state.get("turns", [])
+    ]
+    history = (
+        [*stored, *run.question.history][-run.settings.history_turns :] if run.settings.history_turns else []
+    )
     earlier, pending = _since_last_answer(history)
     question = run.question.text.strip()
     asked = "\n".join([*(turn.text for turn in pending), question])
@@ -50,7 +55,9 @@ async def screen_evidence(state: State, runtime: Runtime[Run]) -> State:
     standing = [k for k in kept if k["chunk_id"] in run.passed]
     stopped = sum(not v.allowed for v in verdicts)
     pages = len({(k["document_id"], k["page_no"]) for k in standing})
-    told = f"Kept {len(standing)} passages from {pages} pages" + (f", {stopped} stopped by the rails" if stopped else "")
+    told = f"Kept {len(standing)} passages from {pages} pages" + (
+        f", {stopped} stopped by the rails" if stopped else ""
+    )
     return {"evidence": standing, "told": told}
 
 

@@ -40,4 +40,4 @@ class AgentSettings(BaseSettings):
     min_word_support: Annotated[float, Field(ge=0, le=1)] = 0.6
     """Share of a sentence's content words that its cited evidence must hold."""
     min_question_cover: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Share of the question's content words that one piece of evidence must hold to be quoted as its answer."""
+    """Share of the question's content words that evidence must hold to be quoted as its answer."""

@@ -1,7 +1,8 @@
-"""What travels through the graph: `State`, plain values that may be stored; `Run`, what lives as long as one question.
+"""What travels through the graph: `State`, plain values; `Run`, what lives as long as one question.
 
-State never holds document text: evidence is ids, read again through the caller's scope at every use. (LangGraph's
-serializer hands unregistered classes back as dicts, and old checkpoints cannot be edited when a document goes.)
+State never holds document text: evidence is ids, read again through the caller's scope at every use.
+(LangGraph's serializer hands unregistered classes back as dicts, and old checkpoints cannot be edited when a
+document goes.)
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Conversations that are kept: LangGraph's SQLite checkpointer, made to store and load plain values only.
 
-LangGraph's default serializer calls whatever a stored row names; strict mode returns it as data instead, without an
-error. So strict mode is asserted here, and what comes back is checked: a row that is not plain marks its thread corrupt.
+LangGraph's default serializer calls whatever a stored row names; strict mode returns it as data instead,
+without an error. So strict mode is asserted here, and what comes back is checked: a row that is not plain
+marks its thread corrupt.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Threads:
         """Open (or make) the store at `path`. Raises UnsafeCheckpoints where rows could run code."""
         assert_strict()
         async with aiosqlite.connect(path) as connection:
-            # The saver's 56 ms a run become 5 with these (two cores, one disk): a crash loses no committed turn.
+            # The saver's 56 ms a run become 5 with these (two cores, one disk): a crash loses no committed
+            # turn.
             await connection.execute("PRAGMA journal_mode=WAL")
             await connection.execute("PRAGMA synchronous=NORMAL")
             saver = AsyncSqliteSaver(connection)
@@ -50,7 +52,8 @@ class Threads:
             return _TURNS.validate_python(values.get("turns", []), strict=True)
         except ValidationError as error:
             raise ThreadCorrupt(
-                f"The conversation {thread_id!r} does not load as plain text and was not run. Delete it and start anew."
+                f"The conversation {thread_id!r} does not load as plain text and was not run. "
+                "Delete it and start anew."
             ) from error
 
     async def delete(self, thread_id: str) -> None:
@@ -62,5 +65,6 @@ def assert_strict() -> None:
     """Raise UnsafeCheckpoints unless LangGraph was imported in strict msgpack mode."""
     if not _msgpack.STRICT_MSGPACK_ENABLED:
         raise UnsafeCheckpoints(
-            "LANGGRAPH_STRICT_MSGPACK must be true before langgraph is imported: else a stored conversation could run code."
+            "LANGGRAPH_STRICT_MSGPACK must be true before langgraph is imported: "
+            "else a stored conversation could run code."
         )

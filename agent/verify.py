@@ -1,8 +1,8 @@
 """Does the cited evidence carry the sentence? Asked of every sentence, before any of it is shown.
 
-Code decides: the sentence's numbers and names must stand in what it cites, most of its words too, a denial needs a
-denial, and the cross-encoder must not rank what it cites below most of the other evidence. A sentence that cites the
-wrong source is tried once against the others (re-cited) before it is dropped.
+Code decides: the sentence's numbers and names must stand in what it cites, most of its words too, a denial
+needs a denial, and the cross-encoder must not rank what it cites below most of the other evidence. A sentence
+that cites the wrong source is tried once against the others (re-cited) before it is dropped.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ async def carry(draft: Drafted, sources: list[Source], *, run: Run, question: st
     """Return the draft with the evidence that supports it (its own, else the best other), or None."""
     text, least = draft["text"], run.settings.min_word_support
     cited = [s for s in sources if s.n in draft["evidence"]]
-    if cited and supports(text, cited, question=question, around=sources, least=least):
-        if await _ranked(text, cited, sources, run=run):
-            return {"text": text, "evidence": [s.n for s in cited]}
+    stands = bool(cited) and supports(text, cited, question=question, around=sources, least=least)
+    if stands and await _ranked(text, cited, sources, run=run):
+        return {"text": text, "evidence": [s.n for s in cited]}
     able = [s for s in sources if supports(text, [s], question=question, around=sources, least=least)]
     if not able:
         return None
@@ -40,11 +40,14 @@ async def carry(draft: Drafted, sources: list[Source], *, run: Run, question: st
     return {"text": text, "evidence": [best.n]}
 
 
-def supports(sentence: str, cited: list[Source], *, question: str, around: list[Source], least: float) -> bool:
+def supports(
+    sentence: str, cited: list[Source], *, question: str, around: list[Source], least: float
+) -> bool:
     """Say whether `cited` hold the sentence's numbers, names and at least `least` of its content words.
 
-    An answer repeats words of the question; it may, as far as the cited documents know them too (`around`: all the
-    evidence at hand). So a name that no source mentions is never answered for, even where the question brought it.
+    An answer repeats words of the question; it may, as far as the cited documents know them too (`around`:
+    all the evidence at hand). So a name that no source mentions is never answered for, even where the
+    question brought it.
     """
     held = "\n".join(s.context for s in cited)
     documents = {s.chunk.document_id for s in cited}

@@ -15,18 +15,40 @@ _NUMBER = re.compile(r"(?<![\w.])[-+(]?\$?\d[\d,]*(?:\.\d+)?%?")
 _WORD = re.compile(r"[^\W\d_][\w'’&.-]*", re.UNICODE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
 #: Endings stripped to compare words, longest first (after Porter's first steps, without their conditions).
-_ENDINGS = ("ations", "ation", "ings", "ing", "ments", "ment", "edly", "ies", "ied", "ers", "ed", "es", "ly", "er", "s", "e", "y")
-_NEGATIONS = frozenset({"not", "no", "never", "none", "neither", "nor", "without", "cannot", "n't", "nothing", "unable"})
-STOPWORDS = frozenset(
-    """a about above according after again against all also am an and any are as at be because been before being below
-    between both but by can could did do does doing down during each either few for from further had has have having he
-    her here hers him his how however i if in into is it its itself just let many may me might more most much must my
-    no nor not now of off on once only or other our ours out over own per same shall she should so some such than that
-    the their theirs them then there these they this those through to too under until up us very was we were what when
-    where whether which while who whom whose why will with would you your yours please tell give show find list name
-    document documents page pages file files source sources answer question say says said state stated mention
-    mentioned described following according based""".split()
+_ENDINGS = (
+    "ations",
+    "ation",
+    "ings",
+    "ing",
+    "ments",
+    "ment",
+    "edly",
+    "ies",
+    "ied",
+    "ers",
+    "ed",
+    "es",
+    "ly",
+    "er",
+    "s",
+    "e",
+    "y",
 )
+_NEGATIONS = frozenset(
+    {"not", "no", "never", "none", "neither", "nor", "without", "cannot", "n't", "nothing", "unable"}
+)
+_STOPWORDS = """
+    a about above according after again against all also am an and any are as at be because been before
+    being below between both but by can could did do does doing down during each either few for from
+    further had has have having he her here hers him his how however i if in into is it its itself just
+    let many may me might more most much must my no nor not now of off on once only or other our ours
+    out over own per same shall she should so some such than that the their theirs them then there these
+    they this those through to too under until up us very was we were what when where whether which
+    while who whom whose why will with would you your yours please tell give show find list name
+    document documents page pages file files source sources answer question say says said state stated
+    mention mentioned described following according based
+"""
+STOPWORDS = frozenset(_STOPWORDS.split())
 
 
 def numbers(text: str) -> set[str]:
@@ -75,7 +97,9 @@ def sentences(text: str) -> list[str]:
 
 def flat(text: str) -> set[str]:
     """Return every word of `text` bare and casefolded, for looking names up."""
-    return {_bare(w) for w in _WORD.findall(_plain(text))} | {_bare(w) for w in re.findall(r"\w+", _plain(text))}
+    return {_bare(w) for w in _WORD.findall(_plain(text))} | {
+        _bare(w) for w in re.findall(r"\w+", _plain(text))
+    }
 
 
 def squashed(text: str) -> str:
@@ -93,7 +117,10 @@ def stem(word: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return [w.strip(".'’-").removesuffix("'s").removesuffix("’s") for w in (m.casefold() for m in _WORD.findall(_plain(text)))]
+    return [
+        w.strip(".'’-").removesuffix("'s").removesuffix("’s")
+        for w in (m.casefold() for m in _WORD.findall(_plain(text)))
+    ]
 
 
 def _bare(word: str) -> str:
