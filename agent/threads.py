@@ -14,12 +14,20 @@ from pathlib import Path
 import aiosqlite
 from langgraph.checkpoint.serde import _msgpack
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from agent.errors import ThreadCorrupt, UnsafeCheckpoints
 from agent.state import StoredTurn
 
-_TURNS = TypeAdapter(list[StoredTurn])
+
+class _PlainTurn(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    role: str
+    text: str
+
+
+_TURNS = TypeAdapter(list[_PlainTurn])
 
 
 class Threads:
@@ -49,7 +57,8 @@ class Threads:
             return []
         values = found.checkpoint.get("channel_values", {})
         try:
-            return _TURNS.validate_python(values.get("turns", []), strict=True)
+            plain = _TURNS.validate_python(values.get("turns", []))
+            return [{"role": turn.role, "text": turn.text} for turn in plain]
         except ValidationError as error:
             raise ThreadCorrupt(
                 f"The conversation {thread_id!r} does not load as plain text and was not run. "

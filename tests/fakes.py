@@ -1,0 +1,213 @@
+"""Doubles that satisfy the Protocols: scripted and recorded, never patched in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from guardrails.records import Hop, Verdict
+from ingest.errors import ModelDown, ModelReply
+from ingest.records import Box, Chunk, Document, ElementKind, Hit, Scope, Span, chunk_id, document_id
+from ingest.served import Message
+from ingest.vision import Finding
+
+# --- agent
+# ---------------------------------------------------------------------------------------------------
+
+SCOPE = Scope(tenant="acme", collections=("default",))
+Reply = TypeVar("Reply", bound=BaseModel)
+
+
+def a_document(name: str = "report.pdf", *, tenant: str = "acme", groups: tuple[str, ...] = ()) -> Document:
+    """Make a shelved document."""
+    return Document(
+        id=document_id(tenant=tenant, collection="default", source_key=name),
+        tenant=tenant,
+        collection="default",
+        groups=groups,
+        source_key=name,
+        name=name,
+        media_type="application/pdf",
+        revision="0" * 64,
+        bytes=1,
+        pages=3,
+        chunks=1,
+        added_at=0.0,
+    )
+
+
+def a_chunk(
+    text: str,
+    *,
+    document: Document | None = None,
+    page_no: int = 1,
+    place: int = 0,
+    kind: ElementKind = "paragraph",
+    heading: str = "",
+) -> Chunk:
+    """Make a chunk whose every line (of a table: every cell) has a box of its own."""
+    document = document or a_document()
+    spans, at = [], 0
+    for row, line in enumerate(text.split("\n")):
+        cells = line.split(" | ") if kind == "table" else [line]
+        for column, cell in enumerate(cells):
+            box = Box(x0=column / len(cells), y0=row / 100, x1=(column + 1) / len(cells), y1=(row + 1) / 100)
+            spans.append(Span(start=at, end=at + len(cell), box=box))
+            at += len(cell) + 3 * (column < len(cells) - 1)
+        at += 1
+    return Chunk(
+        id=chunk_id(
+            document_id=document.id, revision=document.revision, recipe="fake", page_no=page_no, place=place
+        ),
+        document_id=document.id,
+        revision=document.revision,
+        page_no=page_no,
+        kind=kind,
+        text=text,
+        spans=tuple(spans),
+        heading=heading,
+    )
+
+
+@dataclass
+class FakeLibrary:
+    """A library that finds its chunks by shared words, and records what it was asked."""
+
+    shelf: list[tuple[Document, list[Chunk]]] = field(default_factory=list)
+    vision: str = "ocr-layout"
+    languages: tuple[str, ...] = ("en",)
+    finding: Finding = field(default_factory=lambda: Finding(outcome="nothing"))
+    searched: list[tuple[str, Scope]] = field(default_factory=list)
+    looked: list[str] = field(default_factory=list)
+    imaged: list[tuple[str, int, tuple[Box, ...], tuple[Box, ...]]] = field(default_factory=list)
+
+    async def search(self, query: str, *, scope: Scope, limit: int) -> list[Hit]:
+        """Rank by shared words."""
+        self.searched.append((query, scope))
+        wanted = _bag(query)
+        hits = [
+            Hit(chunk=c, document_name=d.name, score=len(wanted & _bag(c.text)) / (len(wanted) or 1))
+            for d, chunks in self.shelf
+            if scope.allows(d)
+            for c in chunks
+        ]
+        return sorted(hits, key=lambda h: -h.score)[:limit]
+
+    async def rerank(self, query: str, passages: Sequence[str]) -> list[float]:
+        """Score by shared words."""
+        return [float(len(_bag(query) & _bag(p))) for p in passages]
+
+    async def chunks(self, chunk_ids: Sequence[str], *, scope: Scope) -> list[Chunk]:
+        """Read again, through the scope."""
+        alive = {c.id: c for d, chunks in self.shelf if scope.allows(d) for c in chunks}
+        return [alive[i] for i in chunk_ids if i in alive]
+
+    async def on_page(self, document_id: str, page_no: int, *, scope: Scope) -> list[Chunk]:
+        """Return the chunks of a page."""
+        return [
+            c
+            for d, chunks in self.shelf
+            if d.id == document_id and scope.allows(d)
+            for c in chunks
+            if c.page_no == page_no
+        ]
+
+    async def look(self, chunks: Sequence[Chunk], *, question: str, scope: Scope) -> list[Finding]:
+        """Say what was scripted."""
+        self.looked += [c.id for c in chunks]
+        return [self.finding for _ in chunks]
+
+    async def page_image(
+        self,
+        document_id: str,
+        page_no: int,
+        *,
+        scope: Scope,
+        marks: Sequence[Box] = (),
+        veils: Sequence[Box] = (),
+    ) -> bytes | None:
+        """Record what was drawn."""
+        if await self.document(document_id, scope=scope) is None:
+            return None
+        self.imaged.append((document_id, page_no, tuple(marks), tuple(veils)))
+        return b"\x89PNG\r\n\x1a\n"
+
+    async def document(self, document_id: str, *, scope: Scope) -> Document | None:
+        """Return a document the scope allows."""
+        return next((d for d, _ in self.shelf if d.id == document_id and scope.allows(d)), None)
+
+    async def documents(self, *, scope: Scope) -> list[Document]:
+        """List the documents the scope allows."""
+        return sorted((d for d, _ in self.shelf if scope.allows(d)), key=lambda d: d.name)
+
+
+@dataclass
+class FakeRails:
+    """Rails that stop texts holding a forbidden word, and record what they saw."""
+
+    forbidden: dict[str, str] = field(default_factory=dict)
+    masks: dict[str, str] = field(default_factory=dict)
+    seen: list[tuple[Hop, str, str]] = field(default_factory=list)
+
+    async def screen(self, hop: Hop, texts: Sequence[str], *, released: str = "") -> tuple[Verdict, ...]:
+        """Judge each text."""
+        self.seen += [(hop, text, released) for text in texts]
+        return tuple(self._verdict(hop, text) for text in texts)
+
+    def _verdict(self, hop: Hop, text: str) -> Verdict:
+        for word, code in self.forbidden.items():
+            if word in text:
+                return Verdict(hop=hop, decision="block", rail="fake", code=code, text="", policy="fake@1")
+        masked = text
+        for word, mask in self.masks.items():
+            masked = masked.replace(word, mask)
+        decision: Literal["allow", "mask"] = "mask" if masked != text else "allow"
+        return Verdict(hop=hop, decision=decision, rail=None, code="", text=masked, policy="fake@1")
+
+
+@dataclass
+class FakeModel:
+    """A model that says what it was told to say, piece by piece; an error in the script is raised."""
+
+    says: Sequence[str | Exception] = ()
+    replies: list[dict[str, Any] | Exception] = field(default_factory=list)
+    name: str = "fake-model"
+    writes_as: Literal["served", "local"] = "served"
+    context_tokens: int = 4096
+    sees_images: bool = False
+    asked: list[Sequence[Message]] = field(default_factory=list)
+    closed: bool = False
+
+    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncIterator[str]:
+        """Yield the script."""
+        self.asked.append(messages)
+        try:
+            for piece in self.says:
+                if isinstance(piece, Exception):
+                    raise piece
+                yield piece
+        finally:
+            self.closed = True
+
+    async def reply(self, messages: Sequence[Message], *, schema: type[Reply], max_tokens: int) -> Reply:
+        """Return the next scripted reply."""
+        self.asked.append(messages)
+        if not self.replies:
+            raise ModelReply("nothing scripted")
+        reply = self.replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        return schema.model_validate_json(json.dumps(reply))
+
+
+DOWN = ModelDown(
+    "The model server at http://127.0.0.1:9 does not answer. Start it, or unset PAGEWARDEN_MODEL_URL."
+)
+
+
+def _bag(text: str) -> set[str]:
+    return {word.strip(".,:;?!|").casefold().removesuffix("s") for word in text.split()}
