@@ -1,0 +1,62 @@
+"""The HTTP app around a house: routes, the page, and how errors are told."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from api import chat, documents, search, status
+from api.edge import Edge, error_body, error_headers
+from api.errors import Problem
+from api.house import House
+from api.settings import ApiSettings
+
+WEB = Path(__file__).resolve().parent / "web"
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+def create_app(house: House, *, settings: ApiSettings, instance: str = "") -> FastAPI:
+    """Build the app; it owns nothing and closes nothing."""
+    # The bundled documentation pages load scripts from a CDN; the OpenAPI document itself stays.
+    app = FastAPI(title="Pagewarden", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.house, app.state.settings, app.state.instance = house, settings, instance
+    for part in (chat, documents, search, status):
+        app.include_router(part.router)
+    app.add_api_route("/", _page, include_in_schema=False)
+    app.mount("/web", StaticFiles(directory=WEB))
+    app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, _plain)  # type: ignore[arg-type]
+    app.add_middleware(Edge, settings=settings)
+    return app
+
+
+async def _page() -> FileResponse:
+    return FileResponse(WEB / "index.html", headers={"cache-control": "no-cache"})
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
+    first = error.errors()[0]
+    place = ".".join(str(step) for step in first["loc"] if step != "body")
+    if first["loc"][0] == "path":
+        return _respond(request, Problem(code="not_found", detail="There is no such document or page here."))
+    detail = f"{place}: {first['msg']}." if place else f"{first['msg']}."
+    return _respond(request, Problem(code="bad_request", detail=detail, param=place or None))
+
+
+async def _plain(request: Request, error: HTTPException) -> Response:
+    code = _CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal")
+    return _respond(request, Problem(code=code, detail=HTTPStatus(error.status_code).description + "."))
+
+
+def _respond(request: Request, problem: Problem) -> Response:
+    told = Problem(
+        code=problem.code, detail=problem.detail, param=problem.param, request_id=request.state.request_id
+    )
+    body, media_type = error_body(request.url.path, told)
+    return Response(body, told.kind.status, error_headers(told), media_type)

@@ -1,0 +1,160 @@
+"""`/v1/documents`: what is on the shelf, adding to it, taking off it, and the images of its pages."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from fastapi import Path as PathParam
+from fastapi.responses import JSONResponse
+
+from api.auth import Caller
+from api.errors import BadRequest, NotFound, Problem
+from api.house import House
+from api.schemas import (
+    DocumentPagesOut,
+    DocumentsOut,
+    OutcomeOut,
+    OutcomesOut,
+    PageOut,
+    RemovedOut,
+    document_out,
+    outcome_out,
+)
+from api.settings import NAME, ApiSettings
+from api.upload import receive
+from ingest.records import Box, Document, Scope
+
+router = APIRouter(tags=["documents"])
+
+#: Most regions drawn on one page image.
+MAX_BOXES = 64
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+PageNo = Annotated[int, PathParam(ge=1, le=1_000_000)]
+
+
+@router.post("/v1/documents")
+async def add(request: Request, caller: Caller) -> Response:
+    """Shelve the files of a multipart form; a problem where none of them was taken."""
+    house: House = request.app.state.house
+    settings: ApiSettings = request.app.state.settings
+    with tempfile.TemporaryDirectory(dir=_inbox(settings)) as folder:
+        inbox = await receive(request, Path(folder), max_bytes=settings.max_upload_bytes)
+        collection = inbox.fields.get("collection") or settings.collection
+        if not re.fullmatch(NAME, collection):
+            raise BadRequest(f"A collection's name fits {NAME}.", param="collection")
+        if not inbox.uploads:
+            raise BadRequest("No file came: send each in a field named 'file', with a file name.")
+        outcomes = [
+            outcome_out(
+                await house.shelf.add(
+                    upload.path, name=upload.name, tenant=caller.tenant, collection=collection
+                )
+            )
+            for upload in inbox.uploads
+        ]
+    return _told(outcomes, request.state.request_id)
+
+
+@router.get("/v1/documents")
+async def listing(request: Request, caller: Caller) -> DocumentsOut:
+    """List the documents that the caller may see."""
+    house: House = request.app.state.house
+    return DocumentsOut(documents=[document_out(d) for d in await house.shelf.documents(scope=caller)])
+
+
+@router.get("/v1/documents/{document_id}")
+async def one(document_id: str, request: Request, caller: Caller) -> DocumentPagesOut:
+    """Return a document with the addresses of its page images."""
+    document = await _found(request, document_id, scope=caller)
+    images = [
+        PageOut(no=no, url=f"/v1/documents/{document.id}/pages/{no}") for no in range(1, document.pages + 1)
+    ]
+    return DocumentPagesOut(**document_out(document).model_dump(), page_images=images)
+
+
+@router.delete("/v1/documents/{document_id}")
+async def remove(document_id: str, request: Request, caller: Caller) -> RemovedOut:
+    """Take a document off the shelf; its pages and quotes are gone from old answers too."""
+    house: House = request.app.state.house
+    if not _ID.fullmatch(document_id) or not await house.shelf.remove(document_id, scope=caller):
+        raise _absent()
+    return RemovedOut(removed=[document_id])
+
+
+@router.get("/v1/documents/{document_id}/pages/{page_no}")
+async def page(
+    document_id: str, page_no: PageNo, request: Request, caller: Caller, boxes: str = ""
+) -> Response:
+    """Return a page as PNG, with the regions of `boxes` (`x0,y0,x1,y1;…`) drawn on it."""
+    house: House = request.app.state.house
+    marks = parse_boxes(boxes)
+    png = None
+    if _ID.fullmatch(document_id):
+        png = await house.agent.page(document_id, page_no, scope=caller, marks=marks)
+    if png is None:
+        raise _absent()
+    tag = f'"{hashlib.sha256(png).hexdigest()[:32]}"'
+    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(png, media_type="image/png", headers=headers)
+
+
+def parse_boxes(text: str) -> list[Box]:
+    """Read `x0,y0,x1,y1;…`, shares of the page. Raises BadRequest."""
+    if not text:
+        return []
+    rows = text.split(";", MAX_BOXES)
+    if len(rows) > MAX_BOXES:
+        raise BadRequest(f"At most {MAX_BOXES} boxes are drawn.", param="boxes")
+    return [_box(row) for row in rows]
+
+
+def _box(row: str) -> Box:
+    try:
+        x0, y0, x1, y1 = (float(side) for side in row[:100].split(","))
+    except ValueError as error:
+        raise BadRequest("Boxes are written x0,y0,x1,y1;… in shares of the page.", param="boxes") from error
+    if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
+        raise BadRequest("A box lies within [0, 1] with x0 < x1 and y0 < y1.", param="boxes")
+    return Box(x0=x0, y0=y0, x1=x1, y1=y1)
+
+
+async def _found(request: Request, document_id: str, *, scope: Scope) -> Document:
+    house: House = request.app.state.house
+    document = None
+    if _ID.fullmatch(document_id):
+        document = await house.shelf.document(document_id, scope=scope)
+    if document is None:
+        raise _absent()
+    return document
+
+
+def _absent() -> NotFound:
+    return NotFound("There is no such document or page here.")
+
+
+def _inbox(settings: ApiSettings) -> Path:
+    folder = settings.home / "inbox"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _told(outcomes: list[OutcomeOut], request_id: str) -> Response:
+    told = OutcomesOut(documents=outcomes).model_dump(mode="json")
+    if any(o.outcome not in ("failed", "quarantined") for o in outcomes):
+        return JSONResponse(told)
+    first = outcomes[0]
+    code = "quarantined" if first.outcome == "quarantined" else first.reason or "bad_input"
+    problem = Problem(code=code, detail=first.detail or f"{first.name} was not taken.", request_id=request_id)
+    return JSONResponse(
+        problem.as_problem() | told,
+        status_code=problem.kind.status,
+        media_type="application/problem+json",
+    )

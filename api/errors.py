@@ -1,0 +1,172 @@
+"""What callers are told when something goes wrong: one problem, in RFC 9457 form, in OpenAI's form, as an exit code.
+
+ApiError               .code .detail
+├── Unauthorized       no key, or a wrong one
+├── Forbidden          a foreign origin or host name
+├── NotFound           absent and not allowed look the same
+├── BadRequest         the request does not fit
+├── Oversized          the request is over a limit
+└── PortInUse          somebody listens there already
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from agent.errors import AgentError
+from api.startup import StartupError
+from guardrails.errors import GuardrailsError
+from ingest.errors import IngestError
+
+
+class ApiError(Exception):
+    """Base of every error of the doors themselves."""
+
+    code = "internal"
+
+    def __init__(self, detail: str, *, param: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.param = param
+
+
+class Unauthorized(ApiError):
+    """No key, or a wrong one."""
+
+    code = "unauthorized"
+
+
+class Forbidden(ApiError):
+    """A foreign origin or host name."""
+
+    code = "forbidden"
+
+
+class NotFound(ApiError):
+    """Absent and not allowed look the same."""
+
+    code = "not_found"
+
+
+class BadRequest(ApiError):
+    """The request does not fit; trying again changes nothing."""
+
+    code = "bad_request"
+
+
+class Oversized(ApiError):
+    """The request is over a limit of the settings."""
+
+    code = "too_large"
+
+
+class PortInUse(ApiError):
+    """Somebody listens there already."""
+
+    code = "port_in_use"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """How one code is told: a short title, its HTTP status, and the exit code of the command line."""
+
+    title: str
+    status: int
+    exit: int
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "missing": Kind(title="There is no such file", status=422, exit=3),
+        "empty": Kind(title="The file is empty", status=422, exit=3),
+        "too_large": Kind(title="Too large", status=413, exit=3),
+        "unknown_type": Kind(title="No reader for this kind of file", status=415, exit=3),
+        "encrypted": Kind(title="The file wants a password", status=422, exit=3),
+        "damaged": Kind(title="The file is damaged", status=422, exit=3),
+        "bomb": Kind(title="The file unpacks to far too much", status=422, exit=3),
+        "hostile": Kind(title="The file was refused", status=422, exit=3),
+        "unreadable": Kind(title="A page could not be read", status=422, exit=3),
+        "bad_input": Kind(title="The file could not be read", status=422, exit=3),
+        "quarantined": Kind(title="A rail put the file into quarantine", status=422, exit=3),
+        "refused": Kind(title="A rail said no", status=422, exit=3),
+        "library": Kind(title="The library is at fault", status=500, exit=1),
+        "locked": Kind(title="The library is in use by another process", status=503, exit=5),
+        "incompatible": Kind(title="The library was made by another version", status=500, exit=4),
+        "weights_missing": Kind(title="A model file is missing", status=503, exit=4),
+        "model": Kind(title="The model server is at fault", status=502, exit=4),
+        "model_down": Kind(title="The model server does not answer", status=503, exit=4),
+        "model_reply": Kind(title="The model answered something unusable", status=502, exit=4),
+        "thread_corrupt": Kind(title="The stored conversation is damaged", status=409, exit=1),
+        "policy": Kind(title="The policy is at fault", status=500, exit=2),
+        "startup": Kind(title="The process is not safe to run", status=500, exit=1),
+        "unauthorized": Kind(title="A key is needed", status=401, exit=4),
+        "forbidden": Kind(title="Not from here", status=403, exit=3),
+        "not_found": Kind(title="Not found", status=404, exit=3),
+        "method_not_allowed": Kind(title="Method not allowed", status=405, exit=2),
+        "bad_request": Kind(title="The request does not fit", status=400, exit=2),
+        "usage": Kind(title="The command does not fit", status=400, exit=2),
+        "port_in_use": Kind(title="The port is in use", status=503, exit=5),
+        "server_down": Kind(title="The running server does not answer", status=503, exit=4),
+        "internal": Kind(title="Something broke inside", status=500, exit=1),
+    }
+)
+
+#: The errors that carry a sentence for people; anything else is told as "internal" without its text.
+Told = (ApiError, AgentError, GuardrailsError, IngestError, StartupError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that went wrong, ready to be told at any door."""
+
+    code: str
+    detail: str
+    request_id: str = ""
+    param: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Return how this code is told; an unknown one is internal."""
+        return KINDS.get(self.code, KINDS["internal"])
+
+    def as_problem(self) -> dict[str, object]:
+        """Return the RFC 9457 document."""
+        told: dict[str, object] = {
+            "type": f"urn:pagewarden:problem:{self.code}",
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+        return told | ({"request_id": self.request_id} if self.request_id else {})
+
+    def as_openai(self) -> dict[str, object]:
+        """Return OpenAI's error body."""
+        status = self.kind.status
+        named = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error"}
+        fallback = "server_error" if status >= 500 else "invalid_request_error"
+        return {
+            "error": {
+                "message": self.detail,
+                "type": named.get(status, fallback),
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+def problem_of(error: BaseException, *, request_id: str = "") -> Problem:
+    """Turn any error into what may be told: ours with their sentence, others with nothing of theirs."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if isinstance(error, Told):
+        code = error.code if error.code in KINDS else "internal"
+        return Problem(
+            code=code, detail=error.detail, request_id=request_id, param=getattr(error, "param", None)
+        )
+    detail = "Something broke inside; nothing was changed half-way."
+    if request_id:
+        detail += f" The log names it as {request_id}."
+    return Problem(code="internal", detail=detail, request_id=request_id)

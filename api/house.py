@@ -1,0 +1,78 @@
+"""The house as its doors see it: an agent to ask, a shelf to fill, and a plain word on what it can and cannot do.
+
+HTTP and the command line know only this file; `wiring.py` builds the real one and tests bring a scripted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from agent.records import WrittenBy
+from ingest.records import Document, Outcome, Scope
+
+if TYPE_CHECKING:
+    from agent.run import Agent
+
+#: Called with (pages done, pages in all) of the file being read; never goes backwards.
+OnPages = Callable[[int, int], None]
+
+
+class Shelf(Protocol):
+    """Documents on their way in and out, and the list of those that a caller may see."""
+
+    async def add(
+        self, path: Path, *, name: str, tenant: str, collection: str, on_pages: OnPages | None = None
+    ) -> Outcome:
+        """Read, screen and shelve one file; a file at fault is an outcome, not an exception."""
+        ...
+
+    async def remove(self, document_id: str, *, scope: Scope) -> bool:
+        """Take a document off the shelf; False: absent or not allowed."""
+        ...
+
+    async def document(self, document_id: str, *, scope: Scope) -> Document | None:
+        """Return a document; None: absent or not allowed."""
+        ...
+
+    async def documents(self, *, scope: Scope) -> list[Document]:
+        """List what the scope allows, by name."""
+        ...
+
+    async def collections(self, *, tenant: str) -> tuple[str, ...]:
+        """Return the collections of a tenant."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What this house has, told to every caller; what it lacks is named, never faked."""
+
+    profile: Literal["embedded", "served"]
+    #: "ocr-layout", or the id of a model that looks.
+    vision: str
+    languages: tuple[str, ...]
+    reasoning: WrittenBy
+    #: The model that writes, for people; None where quotes are the answer.
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of the house, for `/readyz`."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """Everything the doors need."""
+
+    agent: Agent
+    shelf: Shelf
+    capabilities: Capabilities
+    readiness: Callable[[], Awaitable[list[Part]]]

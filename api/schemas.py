@@ -1,0 +1,281 @@
+"""The shapes at the doors: the same for HTTP and for `--json`. `docs/schemas/` is generated from here.
+
+Run `python -m api.schemas docs/schemas` after a change; a test compares.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent.records import Answer, Citation, Kind, SearchResult, WrittenBy
+from ingest.records import Box, Document, Outcome, OutcomeKind
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Told(BaseModel):
+    """A shape that leaves the house: nothing in it that is not named here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CitationOut(Told):
+    """Evidence with its place: boxes are [x0, y0, x1, y1] in [0, 1] of the page as shown, origin top left."""
+
+    n: Annotated[int, Field(ge=1)]
+    document_id: str
+    name: str
+    page_no: Annotated[int, Field(ge=1)]
+    boxes: list[tuple[Share, Share, Share, Share]]
+    start_s: float | None
+    end_s: float | None
+    quote: str
+    score: float
+
+
+class SentenceOut(Told):
+    """A sentence of the answer and the numbers of the citations it stands on."""
+
+    text: str
+    citations: list[int]
+
+
+class AnswerOut(Told):
+    """What `ask --json` prints and the `pagewarden` field of a chat completion holds."""
+
+    kind: Kind
+    text: str
+    sentences: list[SentenceOut]
+    citations: list[CitationOut]
+    reason: str | None
+    dropped: Annotated[int, Field(ge=0)]
+    written_by: WrittenBy
+    vision: str
+    languages: list[str]
+    trace_id: str
+
+
+class HitOut(CitationOut):
+    """A passage found, with its whole text."""
+
+    text: str
+
+
+class HitsOut(Told):
+    """What a search found; `reason` is the code of the rail that said no, and then there are no hits."""
+
+    hits: list[HitOut]
+    reason: str | None = None
+
+
+class OutcomeOut(Told):
+    """What became of one file."""
+
+    id: str | None
+    name: str
+    outcome: OutcomeKind
+    reason: str | None
+    detail: str | None
+    pages: int
+    chunks: int
+
+
+class OutcomesOut(Told):
+    """What became of the files that somebody asked to add."""
+
+    documents: list[OutcomeOut]
+
+
+class DocumentOut(Told):
+    """A document on the shelf."""
+
+    id: str
+    name: str
+    collection: str
+    media_type: str
+    revision: str
+    bytes: int
+    pages: int
+    chunks: int
+    added_at: datetime
+
+
+class DocumentsOut(Told):
+    """The documents that the caller may see, by name."""
+
+    documents: list[DocumentOut]
+
+
+class PageOut(Told):
+    """Where a page's image is."""
+
+    no: int
+    url: str
+
+
+class DocumentPagesOut(DocumentOut):
+    """A document with the addresses of its page images."""
+
+    page_images: list[PageOut]
+
+
+class RemovedOut(Told):
+    """What was taken off the shelf."""
+
+    removed: list[str]
+
+
+class OffOut(Told):
+    """Something that this house lacks, and how to have it."""
+
+    what: str
+    how: str
+
+
+class StatusOut(Told):
+    """What the house has, holds and lacks."""
+
+    version: str
+    profile: Literal["embedded", "served"]
+    vision: str
+    languages: list[str]
+    reasoning: WrittenBy
+    model: str | None
+    documents: int
+    pages: int
+    chunks: int
+    samples: list[str]
+    off: list[OffOut]
+
+
+class PartOut(Told):
+    """One part and whether it is ready."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class ReadyOut(Told):
+    """Whether every part is ready."""
+
+    ready: bool
+    parts: list[PartOut]
+
+
+class ProblemOut(BaseModel):
+    """An RFC 9457 problem; `code` is stable, `detail` says what to do."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str | None = None
+
+
+def citation_out(citation: Citation) -> CitationOut:
+    """Show a citation; the chunk's id stays inside."""
+    return CitationOut(
+        n=citation.n,
+        document_id=citation.document_id,
+        name=citation.name,
+        page_no=citation.page_no,
+        boxes=[_corners(box) for box in citation.boxes],
+        start_s=citation.start_s,
+        end_s=citation.end_s,
+        quote=citation.quote,
+        score=citation.score,
+    )
+
+
+def answer_out(answer: Answer) -> AnswerOut:
+    """Show an answer."""
+    return AnswerOut(
+        kind=answer.kind,
+        text=answer.text,
+        sentences=[SentenceOut(text=s.text, citations=list(s.citations)) for s in answer.sentences],
+        citations=[citation_out(c) for c in answer.citations],
+        reason=answer.reason,
+        dropped=answer.dropped,
+        written_by=answer.written_by,
+        vision=answer.vision,
+        languages=list(answer.languages),
+        trace_id=answer.trace_id,
+    )
+
+
+def hits_out(found: SearchResult) -> HitsOut:
+    """Show what a search found."""
+    pairs = zip(found.citations, found.hits, strict=True)
+    return HitsOut(
+        hits=[HitOut(**citation_out(c).model_dump(), text=hit.chunk.text) for c, hit in pairs],
+        reason=found.refusal,
+    )
+
+
+def outcome_out(outcome: Outcome) -> OutcomeOut:
+    """Show what became of a file."""
+    return OutcomeOut(
+        id=outcome.id,
+        name=outcome.name,
+        outcome=outcome.outcome,
+        reason=outcome.reason,
+        detail=outcome.detail,
+        pages=outcome.pages,
+        chunks=outcome.chunks,
+    )
+
+
+def document_out(document: Document) -> DocumentOut:
+    """Show a document."""
+    return DocumentOut(
+        id=document.id,
+        name=document.name,
+        collection=document.collection,
+        media_type=document.media_type,
+        revision=document.revision,
+        bytes=document.bytes,
+        pages=document.pages,
+        chunks=document.chunks,
+        added_at=datetime.fromtimestamp(document.added_at, UTC),
+    )
+
+
+def _corners(box: Box) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (min(1.0, max(0.0, round(side, 5))) for side in (box.x0, box.y0, box.x1, box.y1))
+    return x0, y0, x1, y1
+
+
+#: The file in `docs/schemas/` of each shape.
+PUBLISHED: dict[str, type[BaseModel]] = {
+    "answer": AnswerOut,
+    "search": HitsOut,
+    "add": OutcomesOut,
+    "documents": DocumentsOut,
+    "document": DocumentPagesOut,
+    "removed": RemovedOut,
+    "status": StatusOut,
+    "ready": ReadyOut,
+    "problem": ProblemOut,
+}
+
+
+def published(name: str) -> str:
+    """Return the JSON Schema (2020-12) of a shape, as the file holds it."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    schema |= PUBLISHED[name].model_json_schema(mode="serialization")
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    for shape in PUBLISHED:
+        (Path(sys.argv[1]) / f"{shape}.json").write_text(published(shape))

@@ -1,0 +1,40 @@
+"""`POST /v1/search`: the first half of the agent's graph, passages without an answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.auth import Caller
+from api.schemas import HitsOut, hits_out
+from ingest.records import Scope
+
+if TYPE_CHECKING:
+    from agent.run import Agent
+
+router = APIRouter(tags=["search"])
+
+
+class SearchRequest(BaseModel):
+    """What is looked for, and where."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: Annotated[str, Field(min_length=1, max_length=20_000)]
+    limit: Annotated[int, Field(ge=1, le=50)] = 8
+    documents: Annotated[list[Annotated[str, Field(max_length=64)]] | None, Field(max_length=1000)] = None
+
+
+@router.post("/v1/search")
+async def search(asked: SearchRequest, request: Request, caller: Caller) -> HitsOut:
+    """Find passages; a rail that says no leaves its code in `reason`."""
+    agent: Agent = request.app.state.house.agent
+    scope = Scope(
+        tenant=caller.tenant,
+        collections=caller.collections,
+        groups=caller.groups,
+        documents=None if asked.documents is None else tuple(asked.documents),
+    )
+    return hits_out(await agent.search(asked.query, scope=scope, limit=asked.limit))

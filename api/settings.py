@@ -1,0 +1,103 @@
+"""Settings of the ways in: where the library lives, what to listen on, who writes. Read once at an entry point."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+#: Names of tenants and collections: short, lower case, no separators that a path or a filter would read.
+NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether `host`, a name or an address, is this machine alone."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _below(field: str, otherwise: str) -> Any:
+    def folder(values: dict[str, Any]) -> Path:
+        base = values.get(field)
+        return (base if base is not None and base.is_absolute() else Path.home() / otherwise) / "pagewarden"
+
+    return folder
+
+
+class ApiSettings(BaseSettings):
+    """Every field has a laptop default; each is an environment variable `PAGEWARDEN_<NAME>`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PAGEWARDEN_", frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+    )
+
+    xdg_data_home: Annotated[Path | None, Field(validation_alias="XDG_DATA_HOME")] = None
+    """The platform's data folder (`XDG_DATA_HOME`); `~/.local/share` where unset."""
+    xdg_cache_home: Annotated[Path | None, Field(validation_alias="XDG_CACHE_HOME")] = None
+    """The platform's cache folder (`XDG_CACHE_HOME`); `~/.cache` where unset."""
+    home: Annotated[Path, Field(default_factory=_below("xdg_data_home", ".local/share"))]
+    """The library: index, registry, copies of the documents, threads."""
+    weights: Annotated[
+        Path, Field(default_factory=lambda values: _below("xdg_cache_home", ".cache")(values) / "weights")
+    ]
+    """The pinned model files; may be shared by many libraries."""
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but loopback needs `api_key`."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """Port to listen on; 0 takes a free one."""
+    public_url: str | None = None
+    """How callers reach us, for links in citations ("https://docs.example.org"); None: as they asked."""
+    api_key: SecretStr | None = None
+    """The Bearer key that every caller must show; None: only this machine may call."""
+    model_url: str | None = None
+    """Base URL of an OpenAI-compatible model server, ending in /v1."""
+    model: str | None = None
+    """The model's name there."""
+    model_key: SecretStr | None = None
+    """The key for it."""
+    model_context_tokens: Annotated[int, Field(ge=1024)] = 32_768
+    """Its context window, tokens."""
+    model_timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    """Longest wait for it."""
+    model_sees_images: bool = False
+    """Whether it reads page images; then it is also the eyes."""
+    local_context_tokens: Annotated[int, Field(ge=1024)] = 4096
+    """Context window of the local model, tokens."""
+    writer: Literal["auto", "served", "local", "quotes"] = "auto"
+    """Who writes: auto takes the served model if one is named, else the local file if it is there, else quotes."""
+    qdrant_url: str | None = None
+    """A Qdrant server instead of the index in this process."""
+    qdrant_key: SecretStr | None = None
+    """The key for it."""
+    policy: str = "default"
+    """The policy of the rails: a name of ours, or a path to a YAML file."""
+    max_upload_bytes: Annotated[int, Field(ge=1)] = 256 * 1024 * 1024
+    """Largest file taken over HTTP, bytes."""
+    tenant: Annotated[str, Field(pattern=NAME)] = "default"
+    """Whose library this is, for callers without a tenant of their own."""
+    collection: Annotated[str, Field(pattern=NAME)] = "default"
+    """Where files go that name no collection."""
+    heartbeat_s: Annotated[float, Field(gt=0)] = 15.0
+    """Silence on a stream after which a comment line is sent, so that proxies keep it open."""
+
+    @model_validator(mode="after")
+    def _safe(self) -> ApiSettings:
+        if not is_loopback(self.host) and self.api_key is None:
+            raise ValueError(
+                f"refusing to listen on {self.host} without a key, because anyone who reaches this machine could "
+                "read the library: set PAGEWARDEN_API_KEY, or listen on 127.0.0.1"
+            )
+        if self.api_key is not None and len(self.api_key.get_secret_value()) < 16:
+            raise ValueError("PAGEWARDEN_API_KEY is shorter than 16 characters: choose a longer one")
+        if self.writer == "served" and not (self.model_url and self.model):
+            raise ValueError("PAGEWARDEN_WRITER=served needs PAGEWARDEN_MODEL_URL and PAGEWARDEN_MODEL")
+        return self
