@@ -103,6 +103,13 @@ class Locked(LibraryError):
     retryable = True
 
 
+class IndexDown(LibraryError):
+    """The index server is unreachable, overloaded, or failed."""
+
+    code = "index_down"
+    retryable = True
+
+
 class Incompatible(LibraryError):
     """The library was made by another version of the reader or with another embedder."""
 

@@ -1,15 +1,28 @@
-"""The seam to the vector index: `index_edge.py` in-process, `index_server.py` against a Qdrant server."""
+"""The seam to the vector index: `index_edge.py` in-process, `index_server.py` against a Qdrant server.
+
+Both store the same payload, described here, and both filter *every* leg of a search: a filter on the fused
+result alone would let foreign points crowd out one's own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
-from ingest.records import Chunk, Scope
+from ingest.records import Box, Chunk, ElementKind, Scope, Span
+
+#: Name of the sparse vector, in every index.
+SPARSE = "bm25"
+#: Payload fields that filters use; each has an index of its own.
+FILTERED = ("tenant", "collection", "groups", "document_id", "revision")
+#: Numbers a span takes in a payload: start, end, x0, y0, x1, y1.
+_SPAN = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +32,10 @@ class Point:
     chunk: Chunk
     #: (d,) float32, unit length.
     vector: NDArray[np.float32]
+    #: The words that the BM25 leg finds it by: the text with its heading (see `chunk.indexed_text`).
+    words: str
+    #: Where it stands in its revision, from 0, in reading order.
+    place: int
     tenant: str
     collection: str
     groups: tuple[str, ...]
@@ -35,11 +52,35 @@ class Found:
     sparse: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparseVector:
+    """Words as numbered weights; `indices` and `values` have the same length."""
+
+    indices: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+class SparseEncoder(Protocol):
+    """Words to BM25 term weights; the index multiplies the IDF in."""
+
+    def document(self, text: str) -> SparseVector:
+        """Weigh the terms of a text on its way into the index."""
+        ...
+
+    def query(self, text: str) -> SparseVector:
+        """Weigh the terms of a question."""
+        ...
+
+
 class Index(Protocol):
     """Stores points and finds them within a scope. Raises LibraryError; a filter that fails is an error."""
 
     async def upsert(self, points: Sequence[Point]) -> None:
         """Write points; the same ids again change nothing."""
+        ...
+
+    async def flush(self) -> None:
+        """Make what was written outlive a power cut (a kill it outlives anyway)."""
         ...
 
     async def search(
@@ -67,3 +108,81 @@ class Index(Protocol):
     async def close(self) -> None:
         """Flush and release; afterwards another process may open it."""
         ...
+
+
+class Payload(BaseModel):
+    """A point's payload, as both indexes store it and as it is checked when read back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenant: str
+    collection: str
+    #: Empty: everyone of the tenant.
+    groups: tuple[str, ...]
+    document_id: str
+    revision: str
+    page_no: int
+    place: int
+    kind: ElementKind
+    text: str
+    heading: str
+    #: Spans laid end to end, six numbers each; boxes have four decimals (0.1 mm of an A4 page).
+    spans: tuple[float, ...]
+
+    @classmethod
+    def of(cls, point: Point) -> Payload:
+        """Lay a point out for storing."""
+        chunk = point.chunk
+        return cls(
+            tenant=point.tenant,
+            collection=point.collection,
+            groups=point.groups,
+            document_id=chunk.document_id,
+            revision=chunk.revision,
+            page_no=chunk.page_no,
+            place=point.place,
+            kind=chunk.kind,
+            text=chunk.text,
+            heading=chunk.heading,
+            spans=tuple(chain.from_iterable(_numbers(span) for span in chunk.spans)),
+        )
+
+    def chunk(self, chunk_id: str) -> Chunk:
+        """Make the chunk again."""
+        spans = (self.spans[at : at + _SPAN] for at in range(0, len(self.spans), _SPAN))
+        return Chunk(
+            id=chunk_id,
+            document_id=self.document_id,
+            revision=self.revision,
+            page_no=self.page_no,
+            kind=self.kind,
+            text=self.text,
+            heading=self.heading,
+            spans=tuple(
+                Span(start=int(start), end=int(end), box=Box(x0=x0, y0=y0, x1=x1, y1=y1))
+                for start, end, x0, y0, x1, y1 in spans
+            ),
+        )
+
+
+def found(dense: dict[str, tuple[float, Payload]], sparse: dict[str, tuple[float, Payload]]) -> list[Found]:
+    """Unite two legs, each chunk id → (score, payload)."""
+    return [
+        Found(
+            chunk=payload.chunk(chunk_id),
+            dense=dense[chunk_id][0] if chunk_id in dense else None,
+            sparse=sparse[chunk_id][0] if chunk_id in sparse else None,
+        )
+        for chunk_id, (_, payload) in (sparse | dense).items()
+    ]
+
+
+def in_order(payloads: dict[str, Payload]) -> list[Chunk]:
+    """Make chunks of payloads by id, in page order then place."""
+    ordered = sorted(payloads.items(), key=lambda item: (item[1].page_no, item[1].place))
+    return [payload.chunk(chunk_id) for chunk_id, payload in ordered]
+
+
+def _numbers(span: Span) -> tuple[float, ...]:
+    box = span.box
+    return (span.start, span.end, *(round(edge, 4) for edge in (box.x0, box.y0, box.x1, box.y1)))
