@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -142,7 +142,7 @@ def _text_of(message: ChatMessage, place: int) -> str:
 async def _whole(agent: Agent, question: Question, *, base: str) -> dict[str, object]:
     telling = Telling(base)
     answer: Answer | None = None
-    async with aclosing(_generator(agent, question)) as events:
+    async with aclosing(agent.ask(question)) as events:
         async for event in events:
             if isinstance(event, Released):
                 telling.add(event)
@@ -171,7 +171,7 @@ async def _chunks(
     head = _head("chat.completion.chunk")
     telling = Telling(base)
     yield head | _choice({"role": "assistant", "content": ""})
-    async with aclosing(_generator(agent, question)) as events:
+    async with aclosing(agent.ask(question)) as events:
         async for event in events:
             match event:
                 case Step():
@@ -188,12 +188,6 @@ async def _chunks(
                     yield head | _choice({}, finish_reason="stop") | told
     if usage:
         yield head | {"choices": [], "usage": NO_USAGE}
-
-
-def _generator(agent: Agent, question: Question) -> AsyncGenerator[Any, None]:
-    events = agent.ask(question)
-    assert isinstance(events, AsyncGenerator), "ask() is an async generator, so that closing it cancels"
-    return events
 
 
 def _released(event: Released) -> dict[str, object]:

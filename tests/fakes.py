@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import anyio
 from pydantic import BaseModel
 
+from agent.records import Answer, Citation, Event, Kind, Question, Released, SearchResult, Sentence, Step
+from api.house import Capabilities, House, Part
 from guardrails.records import Hop, Verdict
 from ingest.errors import ModelDown, ModelReply
-from ingest.records import Box, Chunk, Document, ElementKind, Hit, Scope, Span, chunk_id, document_id
+from ingest.records import Box, Chunk, Document, ElementKind, Hit, Outcome, Scope, Span, chunk_id, document_id
 from ingest.served import Message
 from ingest.vision import Finding
 
@@ -211,3 +215,171 @@ DOWN = ModelDown(
 
 def _bag(text: str) -> set[str]:
     return {word.strip(".,:;?!|").casefold().removesuffix("s") for word in text.split()}
+
+
+# --- api
+# ---------------------------------------------------------------------------------------------------
+
+
+def a_citation(n: int = 1, *, document: Document | None = None, page_no: int = 2, quote: str = "") -> Citation:
+    """Make a citation of one row in the middle of a page."""
+    document = document or a_document(tenant="default")
+    return Citation(
+        n=n,
+        document_id=document.id,
+        name=document.name,
+        page_no=page_no,
+        boxes=(Box(x0=0.1, y0=0.2 + n / 10, x1=0.9, y1=0.24 + n / 10),),
+        quote=quote or f"Row {n} of the table",
+        score=0.9 - n / 10,
+        chunk_id=f"chunk-{n}",
+    )
+
+
+def an_answer(
+    *sentences: Sentence,
+    citations: tuple[Citation, ...] = (),
+    kind: Kind = "answer",
+    text: str | None = None,
+    reason: str | None = None,
+    dropped: int = 0,
+) -> Answer:
+    """Make an answer whose text is its sentences with their markers, or `text`."""
+    told = " ".join(s.text + "".join(f" [{n}]" for n in s.citations) for s in sentences)
+    return Answer(
+        kind=kind,
+        text=told if text is None else text,
+        sentences=sentences,
+        citations=citations,
+        reason=reason,
+        dropped=dropped,
+        written_by="quotes",
+        vision="ocr-layout",
+        languages=("en",),
+        trace_id="trace-1",
+    )
+
+
+def telling(answer: Answer, *steps: Step) -> list[Event]:
+    """Return the events that tell `answer`: steps, each sentence with its new citations, the answer."""
+    seen: set[int] = set()
+    events: list[Event] = list(steps)
+    for sentence in answer.sentences:
+        fresh = tuple(c for c in answer.citations if c.n in sentence.citations and c.n not in seen)
+        seen |= {c.n for c in fresh}
+        events.append(Released(sentence=sentence, new_citations=fresh))
+    return [*events, answer]
+
+
+class FakeAgent:
+    """Tells scripted events by the question's text; an exception in the script is raised there."""
+
+    def __init__(self, script: dict[str, list[Event | Exception]], *, pause_s: float = 0.0) -> None:
+        self.script = script
+        self.pause_s = pause_s
+        self.asked: list[Question] = []
+        self.pages: list[tuple[str, int, Scope, tuple[Box, ...]]] = []
+        self.searched: list[tuple[str, Scope, int]] = []
+        self.found = SearchResult(hits=())
+        self.images: dict[tuple[str, int], bytes] = {}
+        #: Questions whose generator was closed before its end.
+        self.cancelled = 0
+
+    async def ask(self, question: Question) -> AsyncGenerator[Event, None]:
+        """Yield the script of the question, or an abstention."""
+        self.asked.append(question)
+        done = False
+        nothing = an_answer(kind="abstention", text="I found no evidence for an answer.", reason="no_evidence")
+        try:
+            for event in self.script.get(question.text, [nothing]):
+                await anyio.sleep(self.pause_s)
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+            done = True
+        finally:
+            self.cancelled += not done
+
+    async def search(self, query: str, *, scope: Scope, limit: int) -> SearchResult:
+        """Return what was put into `found`."""
+        self.searched.append((query, scope, limit))
+        return self.found
+
+    async def page(
+        self, document_id: str, page_no: int, *, scope: Scope, marks: Sequence[Box] = ()
+    ) -> bytes | None:
+        """Return what was put into `images`."""
+        self.pages.append((document_id, page_no, scope, tuple(marks)))
+        return self.images.get((document_id, page_no))
+
+
+class FakeShelf:
+    """Shelves names in memory; `refusals` scripts files at fault by name, `error` breaks the whole shelf."""
+
+    def __init__(self, *held: Document) -> None:
+        self.held = {document.id: document for document in held}
+        self.refusals: dict[str, Outcome] = {}
+        self.error: Exception | None = None
+        #: Every file that came: its label, collection, stored name and bytes.
+        self.came: list[tuple[str, str, str, bytes]] = []
+
+    async def add(
+        self,
+        path: Path,
+        *,
+        name: str,
+        tenant: str,
+        collection: str,
+        on_pages: Callable[[int, int], None] | None = None,
+    ) -> Outcome:
+        """Read the file and hold a document of three pages."""
+        if self.error is not None:
+            raise self.error
+        self.came.append((name, collection, path.name, path.read_bytes()))
+        if name in self.refusals:
+            return self.refusals[name]
+        for done in range(4):
+            if on_pages is not None:
+                on_pages(done, 3)
+        document = replace(a_document(name, tenant=tenant), collection=collection, added_at=1.75e9)
+        known = document.id in self.held
+        self.held[document.id] = document
+        return Outcome(
+            name=name, outcome="unchanged" if known else "added", id=document.id, pages=3, chunks=1
+        )
+
+    async def remove(self, document_id: str, *, scope: Scope) -> bool:
+        """Forget a document of the scope."""
+        allowed = await self.document(document_id, scope=scope) is not None
+        if allowed:
+            del self.held[document_id]
+        return allowed
+
+    async def document(self, document_id: str, *, scope: Scope) -> Document | None:
+        """Return a document of the scope."""
+        held = self.held.get(document_id)
+        return held if held is not None and scope.allows(held) else None
+
+    async def documents(self, *, scope: Scope) -> list[Document]:
+        """List the documents of the scope."""
+        return sorted((d for d in self.held.values() if scope.allows(d)), key=lambda d: d.name)
+
+    async def collections(self, *, tenant: str) -> tuple[str, ...]:
+        """Return the collections in use."""
+        return tuple(sorted({d.collection for d in self.held.values() if d.tenant == tenant}))
+
+
+def a_house(agent: FakeAgent | None = None, shelf: FakeShelf | None = None) -> House:
+    """Build a house around fakes."""
+
+    async def ready() -> list[Part]:
+        return [Part(name="library", ok=True, detail="open"), Part(name="rails", ok=True, detail="default@1")]
+
+    return House(
+        agent=agent or FakeAgent({}),
+        shelf=shelf or FakeShelf(),
+        capabilities=Capabilities(
+            profile="embedded", vision="ocr-layout", languages=("en",), reasoning="quotes", model=None
+        ),
+        readiness=ready,
+    )
