@@ -61,7 +61,8 @@ def supports(
         return False
     if words.negates(sentence) and not words.negates(held):
         return False
-    said, asked = words.content(sentence), words.content(question)
+    spoken = {words.stem(name) for name in words.names(sentence)}  # known, as seen above
+    said, asked = words.content(sentence) - spoken, words.content(question)
     holds = words.content(held)
     if words.cover(said, holds | (asked & words.content(known))) < least:
         return False

@@ -11,9 +11,12 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
-_NUMBER = re.compile(r"(?<![\w.])[-+(]?\$?\d[\d,]*(?:\.\d+)?%?")
+_NUMBER = re.compile(r"(?<![\w.])[-+(]?\$?\d[\d,]*(?:\.\d+)*%?")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:Dr|Mr|Mrs|Ms|Prof|St|No|Nos|Fig|Figs|Eq|Sec|vs|etc|Inc|Co|Corp|Ltd|cf|approx)|\b[A-Z])\.$"
+)
 _WORD = re.compile(r"[^\W\d_][\w'’&.-]*", re.UNICODE)
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
+_SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"')\]]))\s+(?=[\"'(\[]?[A-Z0-9])")
 #: Endings stripped to compare words, longest first (after Porter's first steps, without their conditions).
 _ENDINGS = (
     "ations",
@@ -56,6 +59,9 @@ def numbers(text: str) -> set[str]:
     found = set()
     for match in _NUMBER.finditer(_plain(text)):
         digits = match.group().strip("+-($%").replace(",", "").replace("$", "").rstrip("%")
+        if digits.count(".") > 1:  # a version or a section, not an amount
+            found.add(digits)
+            continue
         whole, _, fraction = digits.partition(".")
         fraction = fraction.rstrip("0")
         found.add((whole.lstrip("0") or "0") + (f".{fraction}" if fraction else ""))
@@ -92,7 +98,15 @@ def negates(text: str) -> bool:
 
 def sentences(text: str) -> list[str]:
     """Split running text into sentences, and lists and tables into their lines."""
-    return [s.strip() for line in text.splitlines() for s in _SENTENCE_END.split(line) if s.strip()]
+    found: list[str] = []
+    for line in text.splitlines():
+        start = 0
+        for end in _SENTENCE_END.finditer(line):
+            if not _ABBREVIATION.search(line[: end.start()]):
+                found.append(line[start : end.start()])
+                start = end.end()
+        found.append(line[start:])
+    return [stripped for piece in found if (stripped := piece.strip())]
 
 
 def flat(text: str) -> set[str]:
