@@ -16,7 +16,6 @@ from agent.write import excerpt, prompt, quotable, unmark
 from ingest.records import ElementKind
 from tests.fakes import a_chunk, a_document
 
-
 LINE = st.text(st.characters(codec="utf-8", exclude_characters="\n"), min_size=1)
 
 
@@ -64,7 +63,7 @@ def test_a_number_of_the_source_supports() -> None:
         "Revenue was 5,310 in 2025.",  # a year that no source has
         "Revenue of Gotham was 5,310 in 2024.",  # a name that no source has
         "Revenue was not 5,310 in 2024.",  # a denial that the source does not make
-        "Profits soared spectacularly beyond 5,310 thanks to brilliant leadership.",  # words that it does not hold
+        "Profits soared spectacularly beyond 5,310 thanks to brilliant leadership.",  # its own words
     ],
 )
 def test_what_the_source_does_not_carry_is_not_supported(sentence: str) -> None:
