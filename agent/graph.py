@@ -63,14 +63,14 @@ def ask_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> Graph:
     ):
         graph.add_node(node.__name__, told(node))
     graph.add_edge(START, "screen_question")
-    graph.add_conditional_edges("screen_question", _refused, {"yes": "conclude", "no": "plan"})
+    graph.add_conditional_edges("screen_question", _asked, {"refused": "conclude", "passed": "plan"})
     graph.add_edge("plan", "retrieve")
     graph.add_edge("retrieve", "screen_evidence")
-    graph.add_conditional_edges("screen_evidence", _any_evidence, {"yes": "look", "no": "conclude"})
+    graph.add_conditional_edges("screen_evidence", _found, {"evidence": "look", "nothing": "conclude"})
     graph.add_edge("look", "write")
     graph.add_conditional_edges("write", _written, {"sentence": "verify", "gap": "plan", "end": "conclude"})
-    graph.add_conditional_edges("verify", _standing, {"yes": "screen_answer", "no": "write"})
-    graph.add_conditional_edges("screen_answer", _standing, {"yes": "release", "no": "write"})
+    graph.add_conditional_edges("verify", _standing, {"stands": "screen_answer", "falls": "write"})
+    graph.add_conditional_edges("screen_answer", _standing, {"stands": "release", "falls": "write"})
     graph.add_edge("release", "write")
     graph.add_edge("conclude", END)
     return graph.compile(checkpointer=checkpointer)
@@ -82,7 +82,7 @@ def search_graph() -> Graph:
     for node in (screen_question, plan_as_is, retrieve, screen_evidence):
         graph.add_node(node.__name__, told(node))
     graph.add_edge(START, "screen_question")
-    graph.add_conditional_edges("screen_question", _refused, {"yes": END, "no": "plan_as_is"})
+    graph.add_conditional_edges("screen_question", _asked, {"refused": END, "passed": "plan_as_is"})
     graph.add_edge("plan_as_is", "retrieve")
     graph.add_edge("retrieve", "screen_evidence")
     graph.add_edge("screen_evidence", END)
@@ -108,16 +108,16 @@ def told(node: Node) -> Telling:
     return telling
 
 
-def _refused(state: State) -> str:
-    return "yes" if state.get("refused") else "no"
+def _asked(state: State) -> str:
+    return "refused" if state.get("refused") else "passed"
 
 
-def _any_evidence(state: State) -> str:
-    return "yes" if state.get("evidence") else "no"
+def _found(state: State) -> str:
+    return "evidence" if state.get("evidence") else "nothing"
 
 
 def _standing(state: State) -> str:
-    return "yes" if state.get("draft") is not None else "no"
+    return "stands" if state.get("draft") is not None else "falls"
 
 
 def _written(state: State, runtime: Runtime[Run]) -> str:
