@@ -12,6 +12,9 @@ from langgraph.runtime import Runtime
 from agent import words
 from agent.state import Drafted, Run, Source, State
 
+#: A sentence of fewer content words leans on the question for what it claims.
+_SHORT = 3
+
 
 async def verify(state: State, runtime: Runtime[Run]) -> State:
     """Keep the drafted sentence with evidence that carries it, or drop it."""
@@ -47,27 +50,65 @@ def supports(
 
     An answer repeats words of the question; it may, as far as the cited documents know them too (`around`:
     all the evidence at hand). So a name that no source mentions is never answered for, even where the
-    question brought it.
+    question brought it. In a table only the rows count that hold the sentence's numbers, and the number must
+    stand in the right column.
     """
-    held = "\n".join(s.context for s in cited)
     documents = {s.chunk.document_id for s in cited}
     known = "\n".join(s.context for s in around if s.chunk.document_id in documents)
-    if not _known_names(question, known):
-        return False
     lent = words.numbers(question) & words.numbers(known)
-    if not words.numbers(sentence) <= words.numbers(held) | lent:
+    figures = words.numbers(sentence) - lent
+    held = "\n".join(_part(s, figures) for s in cited)
+    if not _known_names(question, known) or not figures <= words.numbers(held):
         return False
     if not all(_knows(name, known) for name in words.names(sentence)):
         return False
     if words.negates(sentence) and not words.negates(held):
         return False
-    spoken = {words.stem(name) for name in words.names(sentence)}  # known, as seen above
-    said, asked = words.content(sentence) - spoken, words.content(question)
-    holds = words.content(held)
-    if words.cover(said, holds | (asked & words.content(known))) < least:
+    # A bare "1,117 [2]" says what the question asked, so the question's words are part of the claim.
+    short = len(words.content(sentence)) < _SHORT
+    claim = f"{question}\n{sentence}" if short else sentence
+    if not all(
+        right_column(row, figures, claim=f"{question}\n{sentence}")
+        for s in cited
+        for row in _rows(s, figures)
+    ):
         return False
-    new = (said - asked) | (words.numbers(sentence) - words.numbers(question))
-    return not new or bool(new & (holds | words.numbers(held)))
+    spoken = {words.stem(name) for name in words.names(claim)}  # known, as seen above
+    holds = words.content(held) | words.numbers(held)
+    return words.cover(words.content(claim) - spoken, holds) >= least
+
+
+def right_column(row: str, figures: set[str], *, claim: str) -> bool:
+    """Say whether the row's cells that hold `figures` are in the columns that the claim names, if it names any."""
+    cells = [
+        (head, value)
+        for head, colon, value in (cell.partition(": ") for cell in row.split(" | ")[1:])
+        if colon
+    ]
+    said, counted = words.content(claim), words.numbers(claim)
+
+    def named(head: str) -> bool:
+        own, digits = words.content(head), words.numbers(head)
+        return bool(own or digits) and own <= said and digits <= counted
+
+    wanted = {head for head, _ in cells if named(head)}
+    used = {head for head, value in cells if words.numbers(value) & figures}
+    return not wanted or not used or bool(wanted & used)
+
+
+def _part(source: Source, figures: set[str]) -> str:
+    """Return what of a source counts for a sentence with `figures`: of a table the rows that hold them."""
+    rows = _rows(source, figures)
+    if not rows:
+        return source.context
+    captions = [line for line in source.text.splitlines() if " | " not in line]
+    return "\n".join([source.name, source.chunk.heading, *captions, *rows, source.finding])
+
+
+def _rows(source: Source, figures: set[str]) -> list[str]:
+    if source.chunk.kind != "table" or not figures:
+        return []
+    return [row for row in source.text.splitlines() if " | " in row and words.numbers(row) & figures]
 
 
 def _known_names(question: str, known: str) -> bool:

@@ -145,3 +145,25 @@ def test_an_answer_is_right_when_it_holds_the_gold_numbers_or_words(
         trace_id="t",
     )
     assert is_right(Gold(id="1", question="q", answer=gold, doc="d"), answer) is right
+
+
+LIMITS = "Number of columns | Default: 2,000 | Most: 32,767\nAttached databases | Default: 10 | Most: 125"
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence", "stands"),
+    [
+        ("What is the default number of columns?", "The default number of columns is 2,000.", True),
+        ("What is the default number of columns?", "2,000", True),
+        ("What is the default number of columns?", "The number of columns is 32,767.", False),  # wrong column
+        ("What is the default number of columns?", "10", False),  # wrong row
+        (
+            "How many rows can a table hold at most?",
+            "A table can hold 32,767 rows at most.",
+            False,
+        ),  # other thing
+    ],
+)
+def test_a_cell_counts_only_in_its_row_and_column(question: str, sentence: str, stands: bool) -> None:
+    source = a_source(LIMITS, kind="table", heading="Limits")
+    assert supports(sentence, [source], question=question, around=[source], least=0.6) is stands
