@@ -66,12 +66,9 @@ def supports(
         return False
     # A bare "1,117 [2]" says what the question asked, so the question's words are part of the claim.
     short = len(words.content(sentence)) < _SHORT
-    claim = f"{question}\n{sentence}" if short else sentence
-    if not all(
-        right_column(row, figures, claim=f"{question}\n{sentence}")
-        for s in cited
-        for row in _rows(s, figures)
-    ):
+    both = f"{question}\n{sentence}"
+    claim = both if short else sentence
+    if not all(right_column(row, figures, claim=both) for s in cited for row in _rows(s, figures)):
         return False
     spoken = {words.stem(name) for name in words.names(claim)}  # known, as seen above
     holds = words.content(held) | words.numbers(held)
@@ -79,12 +76,9 @@ def supports(
 
 
 def right_column(row: str, figures: set[str], *, claim: str) -> bool:
-    """Say whether the row's cells that hold `figures` are in the columns that the claim names, if it names any."""
-    cells = [
-        (head, value)
-        for head, colon, value in (cell.partition(": ") for cell in row.split(" | ")[1:])
-        if colon
-    ]
+    """Say whether the row's cells with `figures` are in the columns that the claim names, if it names any."""
+    split = (cell.partition(": ") for cell in row.split(" | ")[1:])
+    cells = [(head, value) for head, colon, value in split if colon]
     said, counted = words.content(claim), words.numbers(claim)
 
     def named(head: str) -> bool:
