@@ -1,7 +1,9 @@
 """What can go wrong with rails themselves; a "no" is a verdict, never one of these.
 
 GuardrailsError        .code .retryable .detail
-└── PolicyError        a policy file is missing, unreadable or names an unknown rail
+├── PolicyError        a policy file is missing, unreadable or names an unknown rail
+├── TelemetryOn        a dependency would phone home: its switches are not set
+└── JudgeReply         the served guard model answered something that does not fit its schema
 """
 
 from __future__ import annotations
@@ -22,3 +24,15 @@ class PolicyError(GuardrailsError):
     """A policy file is at fault."""
 
     code = "policy"
+
+
+class TelemetryOn(GuardrailsError):
+    """NeMo Guardrails would look up its usage-statistics host."""
+
+    code = "telemetry_on"
+
+
+class JudgeReply(GuardrailsError):
+    """The served guard model answered something that does not fit its schema."""
+
+    code = "judge_reply"

@@ -1,0 +1,50 @@
+"""The record of what was decided: JSON Lines, one line a verdict, never a word of the text.
+
+A text is named by its sha256, so that who holds the text can find the verdict and nobody can go back.
+A line that cannot be written is an OSError for the caller, who closes the rail: no verdict without a record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from guardrails.records import Verdict
+
+
+class Audit:
+    """An append-only file; lines of one hop are written in one call, so that processes may share it."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def record(self, texts: Sequence[str], verdicts: Sequence[Verdict], *, who: str) -> None:
+        """Append one line for each text. Raises OSError."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        lines = "".join(
+            json.dumps(
+                {
+                    "time": now,
+                    "who": who,
+                    "policy": verdict.policy,
+                    "hop": verdict.hop,
+                    "rail": verdict.rail,
+                    "code": verdict.code,
+                    "decision": verdict.decision,
+                    "sha256": hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest(),
+                }
+            )
+            + "\n"
+            for text, verdict in zip(texts, verdicts, strict=True)
+        ).encode()
+        while lines:
+            lines = lines[os.write(self._file, lines) :]
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)

@@ -1,0 +1,331 @@
+"""NeMo Guardrails around our rails: one call a hop, whatever the number of texts, and every doubt closes.
+
+NeMo carries a ticket, never the text: Colang and its templates would rewrite some texts, and a call costs
+10 ms however little it holds. The ticket's texts are judged inside NeMo's action; what NeMo answers about
+the ticket must agree with the verdicts left for it, or every text of the call is blocked as "undecided".
+Our own TaskGroup runs the rails side by side because NeMo's `parallel` lets a timed-out rail pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from guardrails.audit import Audit
+from guardrails.errors import PolicyError
+from guardrails.guard import GuardModel, Judge
+from guardrails.policy import (
+    ExfiltrationRule,
+    GuardModelRule,
+    HiddenUnicodeRule,
+    OverrideRule,
+    PersonalRule,
+    Policy,
+    Rule,
+    SecretsRule,
+    SizeRule,
+)
+from guardrails.rails import (
+    ALLOW,
+    Deterministic,
+    Exfiltration,
+    HiddenUnicode,
+    Override,
+    Passage,
+    Personal,
+    Rail,
+    Ruling,
+    Secrets,
+    Size,
+)
+from guardrails.records import Hop, Verdict
+from guardrails.settings import assert_telemetry_off
+
+_LOG = logging.getLogger(__name__)
+_CONFIG = Path(__file__).parent / "config"
+_UNDECIDED = Ruling(decision="block", code="undecided")
+#: What a call may take beyond its rails' own timeouts: NeMo's part, on a busy machine.
+_NEMO_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decided:
+    """One text's ruling and the rail that gave it; None where all allowed or nobody decided."""
+
+    ruling: Ruling
+    rail: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    """The texts behind one ticket, and what was decided about them."""
+
+    hop: Hop
+    passages: tuple[Passage, ...]
+    decided: list[_Decided] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What NeMo says about a ticket: "passed", "modified" or "blocked", and the ticket as it left the flow."""
+
+    status: str
+    content: str
+
+
+class Engine(Protocol):
+    """The part of NeMo that is used; the seam for tests of what happens when it errs."""
+
+    async def check(self, hop: Hop, ticket: str) -> Reply:
+        """Run the hop's flow over the ticket."""
+        ...
+
+
+class _NoHistory(dict[str, object]):
+    """NeMo keeps every message it ever saw (38 MB after 2,000 checks): this dict forgets."""
+
+    def __setitem__(self, key: str, value: object) -> None:
+        """Drop the entry."""
+
+
+class NemoEngine:
+    """The installed NeMo Guardrails, with `screen` as the one action of its flows."""
+
+    def __init__(self, screen: Callable[[str], Awaitable[str]]) -> None:
+        assert_telemetry_off()
+        # Imported here: 0.6 s and 45 MB that `--help` must not pay, and only after the assertion.
+        from nemoguardrails import LLMRails, RailsConfig
+        from nemoguardrails.actions.rail_outcome import RailOutcome, TransformTarget
+        from nemoguardrails.rails.llm.options import RailType
+
+        async def outcome(ticket: str = "") -> RailOutcome:
+            ballot = await screen(ticket)
+            if ballot == ticket:
+                return RailOutcome.allow()
+            if not ballot:
+                return RailOutcome.block()
+            return RailOutcome.transform(
+                [(TransformTarget.USER_MESSAGE, ballot), (TransformTarget.BOT_MESSAGE, ballot)]
+            )
+
+        self._rails = LLMRails(RailsConfig.from_path(str(_CONFIG)))
+        self._rails.events_history_cache = _NoHistory()
+        self._rails.register_action(outcome, "screen")
+        self._incoming, self._outgoing = RailType.INPUT, RailType.OUTPUT
+
+    async def check(self, hop: Hop, ticket: str) -> Reply:
+        """Run the hop's flow over the ticket: answers go out, all else comes in."""
+        if hop == "answer":
+            messages = [{"role": "user", "content": "-"}, {"role": "assistant", "content": ticket}]
+            result = await self._rails.check_async(messages, rail_types=[self._outgoing])
+        else:
+            result = await self._rails.check_async(
+                [{"role": "user", "content": ticket}], rail_types=[self._incoming]
+            )
+        return Reply(status=str(result.status.value), content=str(result.content))
+
+
+class Rails:
+    """Screens texts under one policy. Build it once; it is safe to use from many tasks at a time."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        judge: Judge | None = None,
+        audit: Audit | None = None,
+        rail_timeout_s: float = 5.0,
+        rails: dict[Hop, Sequence[Rail]] | None = None,
+        engine: Callable[[Callable[[str], Awaitable[str]]], Engine] = NemoEngine,
+    ) -> None:
+        """Build the rails of `policy` (or take `rails` as given) and NeMo around them.
+
+        Raises TelemetryOn, and PolicyError where the policy wants a guard model and there is no judge.
+        """
+        self.policy = policy
+        self._rails = rails or {
+            hop: tuple(_built(rule, judge=judge) for rule in rules) for hop, rules in policy.hops.items()
+        }
+        self._audit = audit
+        self._rail_timeout_s = rail_timeout_s
+        self._calls: dict[str, _Call] = {}
+        self._engine = engine(self._judge_call)
+
+    async def screen(
+        self, hop: Hop, texts: Sequence[str], *, released: str = "", who: str = ""
+    ) -> tuple[Verdict, ...]:
+        """Return one verdict for each text, in order.
+
+        `released` is what the reader of an answer already has, with the blanks that part it from the new
+        sentence: rails see both together, the verdict's text is the new sentence alone. Never raises but
+        for cancellation; whatever else happens, what is undecided is blocked.
+        """
+        if not texts:
+            return ()
+        verdicts = tuple(self._verdict(hop, _Decided(ruling=_UNDECIDED, rail=None), "") for _ in texts)
+        try:
+            decided = await self._decide(hop, tuple(Passage(text=text, released=released) for text in texts))
+            answers = tuple(self._verdict(hop, one, text) for one, text in zip(decided, texts, strict=True))
+            if self._audit:
+                self._audit.record(texts, answers, who=who)
+            verdicts = answers
+        except Exception as error:  # the one place: whatever it is, the texts stay where they are
+            _LOG.error("%s: %d texts undecided: %s", hop, len(texts), type(error).__name__)
+        return verdicts
+
+    async def _decide(self, hop: Hop, passages: tuple[Passage, ...]) -> Sequence[_Decided]:
+        """Have NeMo judge the passages; believe the verdicts only as far as its answer bears them out."""
+        ticket, call = f"t{secrets.token_hex(16)}", _Call(hop=hop, passages=passages)
+        self._calls[ticket] = call
+        rails = len(self._rails[hop])
+        try:
+            async with asyncio.timeout(self._rail_timeout_s * (rails + 1) + _NEMO_TIMEOUT_S):
+                reply = await self._engine.check(hop, ticket)
+        finally:
+            del self._calls[ticket]
+        if len(call.decided) != len(passages) or not _agrees(reply, ticket, call.decided):
+            _LOG.error("%s: NeMo's %r does not bear out %d verdicts", hop, reply.status, len(call.decided))
+            return [_Decided(ruling=_UNDECIDED, rail=None)] * len(passages)
+        return call.decided
+
+    async def _judge_call(self, ticket: str) -> str:
+        """NeMo's action: judge the ticket's texts, return the ballot that NeMo is to bring back."""
+        call = self._calls[ticket]
+        call.decided = await self._judge(self._rails[call.hop], call.passages)
+        return _ballot(ticket, call.decided)
+
+    async def _judge(self, rails: Sequence[Rail], passages: tuple[Passage, ...]) -> list[_Decided]:
+        """Run what blocks side by side, then what rewrites one after another on what is left."""
+        blocking = [rail for rail in rails if not rail.rewrites]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._closing(rail, passages)) for rail in blocking]
+        decided = [_Decided(ruling=ALLOW, rail=None)] * len(passages)
+        for rail, task in zip(blocking, tasks, strict=True):
+            decided = [_first_block(*pair, rail.name) for pair in zip(decided, task.result(), strict=True)]
+        for rail in rails:
+            if rail.rewrites:
+                decided = await self._rewritten(rail, decided, passages)
+        return decided
+
+    async def _rewritten(
+        self, rail: Rail, decided: list[_Decided], passages: tuple[Passage, ...]
+    ) -> list[_Decided]:
+        """Let one rewriting rail have the texts that still stand, as the last one left them."""
+        left = [i for i, one in enumerate(decided) if one.ruling.decision != "block"]
+        now = [
+            Passage(
+                text=decided[i].ruling.text if decided[i].ruling.decision == "mask" else passages[i].text,
+                released=passages[i].released,
+            )
+            for i in left
+        ]
+        if not left:
+            return decided
+        after = list(decided)
+        for i, ruling in zip(left, await self._closing(rail, now), strict=True):
+            if ruling.decision != "allow":
+                after[i] = _Decided(ruling=ruling, rail=rail.name)
+        return after
+
+    async def _closing(self, rail: Rail, passages: Sequence[Passage]) -> Sequence[Ruling]:
+        """Return the rail's rulings; raise if it is late, or says too little or something unheard of."""
+        async with asyncio.timeout(self._rail_timeout_s):
+            rulings = await _unless_it_cancels_itself(rail, passages)
+        if len(rulings) != len(passages) or not all(_is_lawful(rail, ruling) for ruling in rulings):
+            raise ValueError(f"{rail.name}: rulings out of order")
+        return rulings
+
+    def _verdict(self, hop: Hop, decided: _Decided, text: str) -> Verdict:
+        ruling = decided.ruling
+        left = {"allow": text, "mask": ruling.text, "block": ""}[ruling.decision]
+        return Verdict(
+            hop=hop,
+            decision=ruling.decision,
+            rail=decided.rail,
+            code=ruling.code,
+            text=left,
+            policy=self.policy.label,
+        )
+
+
+async def _unless_it_cancels_itself(rail: Rail, passages: Sequence[Passage]) -> Sequence[Ruling]:
+    """Judge; a CancelledError that nobody asked for is the rail's failure, not the caller leaving."""
+    try:
+        return await rail.judge(passages)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            raise
+        raise RuntimeError(f"{rail.name} cancelled itself") from None
+
+
+def _is_lawful(rail: Rail, ruling: Ruling) -> bool:
+    match ruling.decision:
+        case "allow":
+            return True
+        case "block":
+            return bool(ruling.code)
+        case "mask":
+            return rail.rewrites and bool(ruling.code)
+        case _:
+            return False
+
+
+def _first_block(decided: _Decided, ruling: Ruling, rail: str) -> _Decided:
+    """Keep the first rail's no, in the policy's order."""
+    if decided.ruling.decision == "block" or ruling.decision == "allow":
+        return decided
+    return _Decided(ruling=ruling, rail=rail)
+
+
+def _ballot(ticket: str, decided: Sequence[_Decided]) -> str:
+    """Return what NeMo carries back: the ticket if all passed, "" if none did, else a letter for each text."""
+    letters = "".join(one.ruling.decision[0] for one in decided)
+    match set(letters):
+        case only if only == {"a"}:
+            return ticket
+        case only if only == {"b"}:
+            return ""
+        case _:
+            return f"{ticket}:{letters}"
+
+
+def _agrees(reply: Reply, ticket: str, decided: Sequence[_Decided]) -> bool:
+    """Say whether NeMo's own answer is the one that these verdicts ask for."""
+    ballot = _ballot(ticket, decided)
+    match reply.status:
+        case "passed":
+            return ballot == ticket == reply.content
+        case "modified":
+            return bool(ballot) and ballot != ticket and ballot == reply.content
+        case "blocked":
+            return not ballot
+        case _:
+            return False
+
+
+def _built(rule: Rule, *, judge: Judge | None) -> Rail:
+    """Build the rail that a policy's rule asks for."""
+    match rule:
+        case SizeRule():
+            check = Size(max_chars=rule.max_chars, max_run=rule.max_run, max_lines=rule.max_lines)
+            return Deterministic(check)
+        case HiddenUnicodeRule():
+            return Deterministic(HiddenUnicode(max_interleaved=rule.max_interleaved))
+        case OverrideRule():
+            return Deterministic(Override(threshold=rule.threshold))
+        case ExfiltrationRule():
+            return Deterministic(Exfiltration(bare_urls=rule.bare_urls))
+        case SecretsRule():
+            return Deterministic(Secrets(canaries=rule.canaries, min_entropy=rule.min_entropy))
+        case PersonalRule():
+            return Deterministic(Personal(rule.kinds))
+        case GuardModelRule():
+            if judge is None:
+                raise PolicyError("The policy asks for a guard model, and no model server is set.")
+            return GuardModel(judge, allowed=rule.allowed)
