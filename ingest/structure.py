@@ -237,9 +237,8 @@ class _Layout:
         """Drop a hyphen that only broke the line; keep it where the page writes the word with one."""
         head = re.split(r"\s", text)[-1][:-1].lower()
         tail = re.split(r"\s", rest)[0].lower().strip(".,;:()")
-        if f"{head}-{tail}" in self.known and head + tail not in self.known:
-            return text
-        return text[:-1]
+        compound = f"{head}-{tail}" in self.known or {head, tail} <= self.known
+        return text if compound and head + tail not in self.known else text[:-1]
 
     def _kind(self, text: str, lines: list[Cell], *, size: float, bold: bool) -> ElementKind:
         count = len(text.split())
@@ -247,7 +246,9 @@ class _Layout:
         if _CAPTION.match(text):
             return "caption"
         if self.turn in {0, 180} and letters and len(lines) <= 3 and count <= 25 and not text.endswith((",", ";")):
-            if size >= 1.15 * self.body and count <= 25 and (len(letters) > 2 or count > 1):
+            if text.endswith(".") and count > 7:
+                return "list" if _MARKER.match(text) else "paragraph"
+            if size >= 1.15 * self.body and (len(letters) > 2 or count > 1):
                 return "title"
             short = count <= 14 and not (text.endswith(".") and count > 4)
             shouts = len(letters) > 3 and text.upper() == text and text.lower() != text and size >= 0.9 * self.body
@@ -307,6 +308,8 @@ def _follows(last: Word, word: Word) -> bool:
 
 def _widest_space(left: str, right: str) -> float:
     """Widest gap between two words of one cell, in ems: figures stand in columns, words in sentences."""
+    if right[:1] in "$€£" and left[-1:] in "0123456789)%—–":
+        return 0.05
     return 0.62 if _figure(left) or _figure(right) else 1.05
 
 
@@ -490,12 +493,21 @@ def _holds(box: Box, block: Block) -> bool:
     )
 
 
-def _figure_block(box: Box, caption: Block, within: Sequence[Block]) -> Block:
+def picture_block(rect: Rect, within: Sequence[Block], width: float, height: float) -> Block:
+    """Make a figure of a picture without caption, from the words that stand in it (at least one block)."""
+    box = Box(
+        x0=_unit(rect.x0 / width), y0=_unit(rect.y0 / height), x1=_unit(rect.x1 / width), y1=_unit(rect.y1 / height)
+    )
+    return _figure_block(box, None, within)
+
+
+def _figure_block(box: Box, caption: Block | None, within: Sequence[Block]) -> Block:
     text = "Picture."
     spans = [Span(start=0, end=len(text), box=box)]
-    for block in (caption, *within):
+    for block in (*([caption] if caption else []), *within):
         separator = "\nWords in the picture: " if within and block is within[0] else " "
         offset = len(text) + len(separator)
         text += separator + block.element.text
         spans += [Span(start=s.start + offset, end=s.end + offset, box=s.box) for s in block.element.spans]
-    return Block(element=Element(kind="figure", text=text, spans=tuple(spans)), size=caption.size)
+    size = (caption or within[0]).size
+    return Block(element=Element(kind="figure", text=text, spans=tuple(spans)), size=size)

@@ -116,7 +116,11 @@ def find_tables(rows: Sequence[Row]) -> Iterator[Row | Table]:
             continue
         heads = _heads_above(loose, table)
         yield from loose[: len(loose) - heads]
-        yield replace(table, rows=loose[len(loose) - heads :] + table.rows) if heads else table
+        for part in _parts(loose[len(loose) - heads :] + table.rows):
+            if len(part) == 1:
+                yield part[0]
+            else:
+                yield replace(table, rows=part, columns=_columns(part))
         loose = []
         place = end
     yield from loose
@@ -172,6 +176,27 @@ def _run(rows: Sequence[Row], start: int) -> int:
         if singles > 3 or (only.x1 > values_from + 4 and len(only.text) > _SENTENCE):
             break
     return last + 1
+
+
+def _parts(rows: list[Row]) -> Iterator[list[Row]]:
+    """Cut where new headers (a row of years) begin a further table below the first one's figures."""
+    start, filled, first_head = 0, False, -1
+    for place, row in enumerate(rows):
+        values = row.cells[1:]
+        if any(not _is_heading(cell.text) for cell in values):
+            filled, first_head = True, -1
+            continue
+        is_label = len(row.cells) == 1 and row.cells[0].x0 <= rows[0].cells[0].x0 + 4
+        first_head = -1 if is_label else place if first_head < 0 else first_head
+        if filled and first_head >= 0 and sum(bool(_YEAR.fullmatch(c.text.strip())) for c in row.cells) >= 2:
+            if place + 1 < len(rows):
+                yield rows[start:first_head]
+                start = first_head
+                if len(rows[start].cells) == 1 and len(rows[start].cells[0].text) > _SENTENCE:
+                    yield [rows[start]]
+                    start += 1
+            filled, first_head = False, -1
+    yield rows[start:]
 
 
 def _table(rows: Sequence[Row]) -> Table | None:
@@ -260,7 +285,7 @@ def table_text(table: Table) -> tuple[str, str, list[tuple[int, int, Cell]]]:
     heads, body = table.rows[:count], _with_wraps(lines[count:])
     names = _names(heads, table.columns)
     head_lines: list[Line[Cell]] = [list(row.cells) for row in heads]
-    text, spans = write_grid(head_lines, body, names)
+    text, spans = write_grid(head_lines, body, names, _sections(body))
     return text, grid_html(lines[:count], body), spans
 
 
@@ -295,7 +320,8 @@ def _header_count(lines: Sequence[Line[Cell]]) -> int:
 
 
 def _is_unit(text: str) -> bool:
-    return bool(re.search(r"\b(?:in|millions?|thousands?|billions?|except|ended|unaudited|dollars)\b", text, re.IGNORECASE))
+    opening = r"\(?\$?\s*(?:in\b|amounts|dollars|unaudited|(?:\w+ )?(?:millions|thousands|billions)|(?:for the )?(?:fiscal )?(?:\w+ )?(?:years?|months?|quarters?)\b.*ended|as of|at\b)"
+    return bool(re.match(opening, text, re.IGNORECASE))
 
 
 def _with_wraps(lines: Sequence[Line[Cell]]) -> list[Line[Cell]]:
@@ -323,7 +349,7 @@ def _continues(last: Line[Cell], line: Line[Cell]) -> bool:
         return not any(_is_figure(cell.text) for cell in values) and not bare
     if above is None:
         return False
-    runs_on = label.text[:1].islower() or above.text.endswith((",", " and", " of", " or", " the", " to", " in", " for"))
+    runs_on = label.text[:1].islower() or label.text[:1] == "(" or above.text.endswith((",", " and", " of", " or", " the", " to", " in", " for"))
     if above.text.endswith(":"):
         return False
     if bare:
@@ -331,50 +357,109 @@ def _continues(last: Line[Cell], line: Line[Cell]) -> bool:
     return not values and label.text[:1].islower()
 
 
+def _sections(body: Sequence[Line[Cell]]) -> list[str]:
+    """Say for each row which section it stands in: the label-only row above, while rows are indented below it.
+
+    Where nothing is indented, a section lasts until its total.
+    """
+    sections: list[str] = []
+    current: Cell | None = None
+    indented: bool | None = None
+    for line in body:
+        label = line[0]
+        if label is not None and not any(line[1:]):
+            current, indented = (label if len(label.text) <= _SENTENCE + 20 else None), None
+            sections.append("")
+            continue
+        if current is not None and label is not None:
+            deeper = label.x0 > current.x0 + 1
+            indented = deeper if indented is None else indented
+            if indented and not deeper:
+                current = None
+        sections.append(current.text.rstrip(": ") if current is not None and label is not None else "")
+        if label is not None and not indented and label.text.lower().startswith(("total", "net cash")):
+            current = None
+    return sections
+
+
 def _names(heads: Sequence[Row], columns: Sequence[tuple[float, float]]) -> list[str]:
     """Say what heads each column, top down; a header over several columns counts for each of them."""
     names: list[list[str]] = [[] for _ in columns]
-    for row in heads:
-        for cell in row.cells:
-            for place in _covered(cell, columns):
-                if place > 0:
-                    names[place].append(cell.text)
+    everywhere: list[str] = []
+    cells = _stacked(heads)
+    for cell in cells:
+        beside = [o for o in cells if o is not cell and o.y0 < cell.y1 - 2 and o.y1 > cell.y0 + 2]
+        covered = [place for place in _covered(cell, beside, columns) if place > 0]
+        if len(covered) == len(columns) - 1 > 1:
+            everywhere.append(cell.text)
+            continue
+        for place in covered:
+            names[place].append(cell.text)
+    if everywhere and not any(names):
+        names = [[], *([*everywhere] for _ in columns[1:])]
     return [" ".join(parts).replace("|", "/").rstrip(": ") for parts in names]
 
 
-def _covered(cell: Cell, columns: Sequence[tuple[float, float]]) -> range:
+def _stacked(heads: Sequence[Row]) -> list[Cell]:
+    """Join the lines of one header ("Gain reclassified" over "into income"); years stand for themselves."""
+    cells: list[Cell] = []
+    for row in heads:
+        for cell in row.cells:
+            middle = cell.x0 + cell.x1
+            over = [
+                i
+                for i, c in enumerate(cells)
+                if abs(c.x0 + c.x1 - middle) < 2 * cell.size and 0 <= cell.y0 - c.y0 < 2 * cell.size
+            ]
+            if over and not _YEAR.fullmatch(cell.text.strip()):
+                cells[over[-1]] = cells[over[-1]].joined(cell)
+            else:
+                cells.append(cell)
+    return cells
+
+
+def _covered(cell: Cell, others: Sequence[Cell], columns: Sequence[tuple[float, float]]) -> range:
     """Return the columns that a header stands over: the widest stretch it is centred on.
 
-    Headers are narrower than what they span, so overlap alone gives too few.
+    Headers are narrower than what they span, so overlap alone gives too few; a column that another header
+    of the same line stands over is never part of the stretch.
     """
-    hit = [i for i, (x0, x1) in enumerate(columns) if min(cell.x1, x1) - max(cell.x0, x0) > 0 and (i or len(columns) == 1)]
     middle = (cell.x0 + cell.x1) / 2
+    hit = _over(cell, columns)
     if not hit:
         if middle < columns[min(1, len(columns) - 1)][0] - 3 * cell.size:
             return range(0)
-        near = min(range(1, len(columns)), key=lambda i: abs(sum(columns[i]) / 2 - middle), default=0)
-        first, last = near, near
-        over_gap = True
-    else:
-        first, last = hit[0], hit[-1]
-        over_gap = first < last
-    if not over_gap and abs(sum(columns[first]) / 2 - middle) < 0.75 * max(cell.x1 - cell.x0, cell.size * 3):
+        near = min(range(1, len(columns)), key=lambda i: abs(sum(columns[i]) / 2 - middle))
+        hit = [near]
+    first, last = hit[0], hit[-1]
+    single = abs(sum(columns[first]) / 2 - middle) < max(0.75 * (cell.x1 - cell.x0), 2 * cell.size)
+    if first == last and single and others:
         return range(first, first + 1)
+    taken = {place for other in others for place in _over(other, columns)}
+    low_end = max((place + 1 for place in taken if place < first), default=1)
+    high_end = min((place for place in taken if place > last), default=len(columns))
     best = range(first, last + 1)
-    for low in range(first, max(0, first - 6), -1):
-        for high in range(last, min(len(columns), last + 7)):
+    for low in range(first, low_end - 1, -1):
+        for high in range(last, high_end):
             centre = (columns[low][0] + columns[high][1]) / 2
-            if high - low > best.stop - 1 - best.start and low > 0 and abs(centre - middle) < 1.6 * cell.size:
+            if high - low >= len(best) and abs(centre - middle) < 1.2 * cell.size:
                 best = range(low, high + 1)
     return best
 
 
+def _over(cell: Cell, columns: Sequence[tuple[float, float]]) -> list[int]:
+    return [i for i, (x0, x1) in enumerate(columns) if i and min(cell.x1, x1) - max(cell.x0, x0) > 0]
+
+
 def write_grid(
-    heads: Sequence[Line[Worded_]], body: Sequence[Line[Worded_]], names: Sequence[str]
+    heads: Sequence[Line[Worded_]],
+    body: Sequence[Line[Worded_]],
+    names: Sequence[str],
+    sections: Sequence[str] = (),
 ) -> tuple[str, list[tuple[int, int, Worded_]]]:
     """Write a grid as text: its header rows first, then `label | header: value` a row.
 
-    A row without values is a section; its words stand before the labels below it as well.
+    A row's section (if it has one) stands before its label as well: `Assets: Cash | 2023: 5`.
     """
     parts: list[str] = []
     spans: list[tuple[int, int, Worded_]] = []
@@ -392,17 +477,11 @@ def write_grid(
             put(" | " if place else "")
             put(cell.text, cell)
         put("\n")
-    section = ""
-    for line in body:
+    for row, line in enumerate(body):
         label, values = line[0], [(i, cell) for i, cell in enumerate(line) if i and cell is not None]
         if label is not None:
-            prefix = f"{section}: " if section and values else ""
-            put(prefix)
+            put(f"{sections[row]}: " if row < len(sections) and sections[row] else "")
             put(label.text, label)
-            if not values:
-                section = label.text.rstrip(": ") if len(label.text) < _SENTENCE else ""
-            elif label.text.lower().startswith(("total", "net cash")):
-                section = ""
         for place, (column, cell) in enumerate(values):
             put(" | " if place or label is not None else "")
             put(f"{names[column]}: " if column < len(names) and names[column] else "")
