@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -43,7 +43,7 @@ async def status_of(house: House, *, scope: Scope) -> StatusOut:
     documents = await house.shelf.documents(scope=scope)
     has = house.capabilities
     return StatusOut(
-        version=version("pagewarden"),
+        version=house_version(),
         profile=has.profile,
         vision=has.vision,
         languages=list(has.languages),
@@ -55,6 +55,14 @@ async def status_of(house: House, *, scope: Scope) -> StatusOut:
         samples=_samples(documents),
         off=off(has),
     )
+
+
+def house_version() -> str:
+    """Return the installed version; a clone that was never installed says so."""
+    try:
+        return version("pagewarden")
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def off(has: Capabilities) -> list[OffOut]:
