@@ -92,15 +92,18 @@ class GuardedAgent:
             stream_mode=["custom", "values"],
             durability="exit" if config else None,
         )
-        async with aclosing(stream) as events:  # type: ignore[type-var]
-            async for mode, event in events:
-                if mode == "values":
-                    state = event  # type: ignore[assignment]
-                    continue
-                if isinstance(event, Step):
-                    steps.append(event)
-                assert isinstance(event, Step | Released)
-                yield event
+        try:
+            async with aclosing(stream) as events:  # type: ignore[type-var]
+                async for mode, event in events:
+                    if mode == "values":
+                        state = event  # type: ignore[assignment]
+                        continue
+                    if isinstance(event, Step):
+                        steps.append(event)
+                    assert isinstance(event, Step | Released)
+                    yield event
+        finally:
+            await run.close()
         yield answer_of(state, run, steps=tuple(steps))
 
     async def answer(self, question: Question) -> Answer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol, TypedDict
 
@@ -86,7 +86,7 @@ class Writer(Protocol):
 
     writes_as: WrittenBy
 
-    def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncIterator[Drafted]:
+    def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
         """Yield sentences one by one; nothing at all says that the sources do not answer."""
         ...
 
@@ -132,13 +132,19 @@ class Run:
     #: Earlier turns that passed the rails.
     history: list[StoredTurn] = field(default_factory=list)
     #: The open draft; one round of writing.
-    draft: AsyncIterator[Drafted] | None = None
+    draft: AsyncGenerator[Drafted, None] | None = None
     citations: list[Citation] = field(default_factory=list)
 
     @property
     def left_s(self) -> float:
         """Seconds left of the budget, never below zero."""
         return max(0.0, self.deadline - time.monotonic())
+
+    async def close(self) -> None:
+        """Close the open draft, and with it the model's stream: the node that opened it has long returned."""
+        draft, self.draft = self.draft, None
+        if draft is not None:
+            await draft.aclose()
 
     async def sources(self, state: State) -> list[Source]:
         """Read the kept evidence again through the caller's scope; what is gone is left out."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from langgraph.runtime import Runtime
@@ -65,10 +65,7 @@ async def write(state: State, runtime: Runtime[Run]) -> State:
 
 
 async def _ended(run: Run) -> State:
-    draft, run.draft = run.draft, None
-    close = getattr(draft, "aclose", None)
-    if close is not None:
-        await close()
+    await run.close()
     return {"draft": None, "told": ""}
 
 
@@ -79,7 +76,7 @@ class ModelWriter:
         self._model = model
         self.writes_as: WrittenBy = model.writes_as
 
-    async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncIterator[Drafted]:
+    async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
         """Stream sentences; those that say the sources are silent are not proposed."""
         question = state["standalone"]
         local = self.writes_as == "local"
@@ -106,7 +103,7 @@ class QuoteWriter:
 
     writes_as: WrittenBy = "quotes"
 
-    async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncIterator[Drafted]:
+    async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
         """Yield the best supporting sentence and at most one more that is nearly as good."""
         question = state["standalone"]
         least = run.settings.min_question_cover
