@@ -88,8 +88,11 @@ class ModelWriter:
             Message(role="system", text=SYSTEM),
             Message(role="user", text=prompt(question, shown, max_chars=most)),
         ]
-        stream = self._model.stream(messages, max_tokens=run.settings.max_tokens)
-        async with aclosing(sentences(stream, max_chars=run.settings.max_sentence_chars)) as pieces:
+        most_chars = run.settings.max_sentence_chars
+        async with (
+            aclosing(self._model.stream(messages, max_tokens=run.settings.max_tokens)) as stream,
+            aclosing(sentences(stream, max_chars=most_chars)) as pieces,
+        ):
             async for piece in pieces:
                 if _SILENT.search(piece):
                     return

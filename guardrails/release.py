@@ -8,7 +8,7 @@ to the sentence that they follow.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 #: How far past a full stop the decision looks; beyond it, what has arrived decides.
 _LOOKAHEAD = 48
@@ -45,7 +45,7 @@ _STARTER = re.compile(
 )
 
 
-async def sentences(stream: AsyncIterator[str], *, max_chars: int) -> AsyncIterator[str]:
+async def sentences(stream: AsyncIterator[str], *, max_chars: int) -> AsyncGenerator[str, None]:
     """Yield whole sentences of `stream`, stripped; none is longer than `max_chars`.
 
     A line's end ends a sentence. What runs on past `max_chars` is cut at the last blank before it.
@@ -83,7 +83,7 @@ def _end(text: str, *, max_chars: int, is_all: bool) -> int | None:
 
 
 def _is_settled(text: str, at: int) -> bool:
-    """Say whether a stop's fate is settled by what is here: a line's end, a letter, or a whole word behind."""
+    """Say whether a stop's fate is settled by what is here: a line's end, a letter, a whole word."""
     after = text[at : at + 1]
     return after == "\n" or after.isalnum() or bool(_SETTLED.match(text[at : at + _LOOKAHEAD]))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ipaddress
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol, TypeVar
@@ -46,7 +46,7 @@ class LanguageModel(Protocol):
     context_tokens: int
     sees_images: bool
 
-    def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncIterator[str]:
+    def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
         """Yield the answer's text piece by piece, reasoning removed.
 
         Raises ModelDown where the stream ends without a finish reason (a dead engine says [DONE] too).
@@ -152,7 +152,7 @@ class ServedModel:
             ),
         )
 
-    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncIterator[str]:
+    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
         """Yield the answer's text piece by piece, reasoning removed; see LanguageModel."""
         speech, thought, spoke = _Speech(), "", False
         async with aclosing(self._choices(messages, max_tokens=max_tokens)) as choices:

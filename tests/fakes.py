@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -186,7 +186,7 @@ class FakeModel:
     asked: list[Sequence[Message]] = field(default_factory=list)
     closed: bool = False
 
-    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncIterator[str]:
+    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
         """Yield the script."""
         self.asked.append(messages)
         try:
@@ -330,7 +330,7 @@ class FakeShelf:
         name: str,
         tenant: str,
         collection: str,
-        on_pages: Callable[[int, int], None] | None = None,
+        on_progress: Callable[[Literal["read", "embed", "screen", "shelve"], int, int], None] | None = None,
     ) -> Outcome:
         """Read the file and hold a document of three pages."""
         if self.error is not None:
@@ -339,8 +339,8 @@ class FakeShelf:
         if name in self.refusals:
             return self.refusals[name]
         for done in range(4):
-            if on_pages is not None:
-                on_pages(done, 3)
+            if on_progress is not None:
+                on_progress("read", done, 3)
         document = replace(a_document(name, tenant=tenant), collection=collection, added_at=1.75e9)
         known = document.id in self.held
         self.held[document.id] = document
@@ -375,6 +375,9 @@ def a_house(agent: FakeAgent | None = None, shelf: FakeShelf | None = None) -> H
     async def ready() -> list[Part]:
         return [Part(name="library", ok=True, detail="open"), Part(name="rails", ok=True, detail="default@1")]
 
+    async def ready_at_once() -> None:
+        return None
+
     return House(
         agent=agent or FakeAgent({}),
         shelf=shelf or FakeShelf(),
@@ -382,4 +385,5 @@ def a_house(agent: FakeAgent | None = None, shelf: FakeShelf | None = None) -> H
             profile="embedded", vision="ocr-layout", languages=("en",), reasoning="quotes", model=None
         ),
         readiness=ready,
+        warm=ready_at_once,
     )
