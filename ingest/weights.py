@@ -128,11 +128,6 @@ class _Refused(Exception):
     """A source did not bring the file; the sentence says why."""
 
 
-def default_root() -> Path:
-    """Return where weights lie unless the caller says otherwise: shared by all libraries of this user."""
-    return Path.home() / ".cache" / "pagewarden" / "weights"
-
-
 def pinned() -> Pins:
     """Read `weights.toml`."""
     return Pins.model_validate(tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8")))
@@ -394,7 +389,8 @@ class _Outside:
 
         url = hub.hf_hub_url(source.repo, source.file, revision=source.revision)
         try:
-            return hub.get_hf_file_metadata(url, timeout=_HUB_TIMEOUT_S).etag
+            with _hub_allowed():
+                return hub.get_hf_file_metadata(url, timeout=_HUB_TIMEOUT_S).etag
         except httpx.HTTPError as error:
             raise OSError(f"the hub does not answer ({error})") from error
 
@@ -403,16 +399,29 @@ class _Outside:
         import huggingface_hub as hub
 
         try:
-            path = hub.hf_hub_download(
-                source.repo,
-                source.file,
-                revision=source.revision,
-                local_dir=folder,
-                etag_timeout=_HUB_TIMEOUT_S,
-            )
+            with _hub_allowed():
+                path = hub.hf_hub_download(
+                    source.repo,
+                    source.file,
+                    revision=source.revision,
+                    local_dir=folder,
+                    etag_timeout=_HUB_TIMEOUT_S,
+                )
         except httpx.HTTPError as error:
             raise OSError(f"the hub broke off ({error})") from error
         return Path(path)
+
+
+@contextmanager
+def _hub_allowed() -> Iterator[None]:
+    """Lift, for a pull that somebody asked for, the offline switch that every start-up sets."""
+    from huggingface_hub import constants
+
+    was, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, False
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = was
 
 
 def _copy(part: IO[bytes], out: IO[bytes], *, at_most: int) -> int:

@@ -91,7 +91,8 @@ def anyio_backend() -> str:
 
 def _weights_root() -> Path:
     named = os.environ.get("PAGEWARDEN_WEIGHTS")
-    return Path(named) if named else Path.home() / ".cache" / "pagewarden" / "weights"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(named) if named else cache / "pagewarden" / "weights"
 
 
 @pytest.fixture(scope="session")
