@@ -39,5 +39,7 @@ class IngestSettings(BaseSettings):
     """Hits each leg of a search brings before fusion."""
     reranked: Annotated[int, Field(ge=0, le=100)] = 16
     """Hits that the reranker reads; 0 switches it off."""
-    sparse_weight: Annotated[float, Field(ge=0, le=2)] = 0.3
+    sparse_weight: Annotated[float, Field(ge=0, le=2)] = 0.2
     """Weight of the max-normalised BM25 score beside the dense cosine."""
+    rerank_weight: Annotated[float, Field(ge=0, le=2)] = 0.2
+    """Weight of the reranker's probability (0 to 1) beside the fused score."""

@@ -1,0 +1,429 @@
+"""How a file comes onto the shelf: read → chunk → embed → screen → shelve | quarantine, and off it again.
+
+A document becomes visible by one row (`registry.commit`), written last. Until then its points belong to a
+revision that nobody may see; whatever happens on the way, `_clear` leaves only what is live, and what a kill
+interrupts is cleared by `recover` at the next start. An update that fails or is quarantined leaves the
+version before it on the shelf.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal, Protocol
+from weakref import WeakValueDictionary
+
+import anyio
+import anyio.to_thread
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.chunk import chunk_pages, indexed_text
+from ingest.errors import Damaged, IngestError, LibraryError
+from ingest.index import Index, Point
+from ingest.records import Chunk, Document, Outcome, Page, Scope, document_id
+from ingest.registry import Quarantined, Registry, Shelved
+from ingest.settings import IngestSettings
+from ingest.sources import Source, open_source
+
+if TYPE_CHECKING:
+    # For types only: it opens ONNX Runtime, which a served profile does without.
+    from ingest.embed import Embedder
+
+log = logging.getLogger(__name__)
+
+Stage = Literal["read", "embed", "screen", "shelve"]
+#: Called with a stage and how much of it is done: pages for "read", else chunks.
+OnProgress = Callable[[Stage, int, int], None]
+
+#: Version of how chunks are cut and named: raise it, and documents added again are cut anew.
+_CHUNKER = 1
+#: Chunks embedded between two reports of progress; batches are cut inside (see `onnx.py`).
+_EMBEDDED_AT_ONCE = 128
+_COPIED_AT_ONCE = 1024 * 1024
+
+
+class PageReader(Protocol):
+    """What reads pages (`reading.Reader`)."""
+
+    #: Names how pages are read: another version, other chunk ids.
+    version: str
+
+    async def read(
+        self, source: Source, *, pages_dir: Path, on_page: Callable[[int, int], None]
+    ) -> list[Page]:
+        """Read every page; images of pages that the file itself cannot show go to `pages_dir`."""
+        ...
+
+
+class Screen(Protocol):
+    """A rail at the door of the library."""
+
+    async def screen(self, texts: Sequence[str]) -> list[str | None]:
+        """Say for each text None (fine) or the code of the rail that said no."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """What somebody asked to add, and where."""
+
+    name: str
+    tenant: str
+    collection: str
+    groups: tuple[str, ...]
+    tell: OnProgress
+
+    @property
+    def document_id(self) -> str:
+        return document_id(tenant=self.tenant, collection=self.collection, source_key=self.name)
+
+
+def original(files: Path, document: Document) -> Path:
+    """Return where the file of a live document is kept."""
+    return _folder(files, document.id, document.revision) / _original_name(document.name)
+
+
+def page_pictures(files: Path, document: Document) -> Path:
+    """Return the folder with the page images (`<n>.png`) that a live document's file cannot show itself."""
+    return _folder(files, document.id, document.revision) / "pages"
+
+
+class Pipeline:
+    """Adds files to one library and removes them."""
+
+    def __init__(
+        self,
+        *,
+        reader: PageReader,
+        embedder: Embedder,
+        index: Index,
+        registry: Registry,
+        files: Path,
+        screen: Screen,
+        settings: IngestSettings,
+    ) -> None:
+        self._reader = reader
+        self._embedder = embedder
+        self._index = index
+        self._registry = registry
+        self._files = files
+        self._screen = screen
+        self._settings = settings
+        self._recipe = "/".join((reader.version, f"chunks-{_CHUNKER}-{settings.chunk_tokens}", embedder.name))
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def recover(self) -> int:
+        """Clear away what a killed process left half done; return of how many documents. Call it at start."""
+        unsettled = await self._registry.unsettled()
+        for one in unsettled:
+            await self._clear(one)
+        return len(unsettled)
+
+    async def add(
+        self,
+        path: Path,
+        *,
+        name: str,
+        tenant: str,
+        collection: str,
+        groups: Sequence[str] = (),
+        on_progress: OnProgress | None = None,
+    ) -> Outcome:
+        """Put the file at `path` on the shelf under `name`, which is its key: the same name replaces.
+
+        A file at fault, a rail's no and a model server that is down are outcomes, not exceptions.
+        """
+        order = _Order(
+            name=name,
+            tenant=tenant,
+            collection=collection,
+            groups=tuple(sorted(set(groups))),
+            tell=on_progress or _tell_nobody,
+        )
+        async with self._turn(order.document_id):
+            try:
+                return await self._add(path, order)
+            except IngestError as error:
+                log.info("document %s failed: %s", order.document_id, error.code)
+                return Outcome(
+                    name=name,
+                    outcome="failed",
+                    id=order.document_id,
+                    reason=error.code,
+                    detail=error.detail,
+                )
+
+    async def add_many(
+        self,
+        files: Iterable[tuple[Path, str]],
+        *,
+        tenant: str,
+        collection: str,
+        groups: Sequence[str] = (),
+        on_progress: Callable[[str, Stage, int, int], None] | None = None,
+    ) -> AsyncIterator[Outcome]:
+        """Add (path, name) pairs, a few side by side so that one is read while another is embedded.
+
+        Yields outcomes as they come, not in the order given. Tasks and no TaskGroup: a generator must not
+        yield inside one.
+        """
+        waiting = iter(files)
+        running: set[asyncio.Task[Outcome]] = set()
+        try:
+            while True:
+                while len(running) <= self._settings.readers and (pair := next(waiting, None)):
+                    path, name = pair
+                    tell = partial(on_progress, name) if on_progress else None
+                    running.add(
+                        asyncio.create_task(
+                            self.add(
+                                path,
+                                name=name,
+                                tenant=tenant,
+                                collection=collection,
+                                groups=groups,
+                                on_progress=tell,
+                            )
+                        )
+                    )
+                if not running:
+                    return
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    yield task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def remove(self, document_id: str, *, scope: Scope) -> bool:
+        """Take a document off the shelf (or the quarantine list); False: absent or not allowed."""
+        async with self._turn(document_id):
+            if await self._registry.get(document_id, scope=scope) is None:
+                kept_off = await self._registry.quarantined(scope=scope)
+                listed = any(row.document_id == document_id for row in kept_off)
+                return listed and await self._registry.release(document_id)
+            await self._registry.begin(document_id)
+            removed = await self._registry.remove(document_id)
+            await self._registry.release(document_id)
+            await self._clear(document_id)
+            return removed
+
+    async def _add(self, path: Path, order: _Order) -> Outcome:
+        source = await anyio.to_thread.run_sync(
+            partial(open_source, path, name=order.name, settings=self._settings)
+        )
+        before = await self._registry.shelved(order.document_id)
+        if before and self._is_unchanged(before, source, order):
+            return _outcome("unchanged", before.document)
+        await self._registry.begin(order.document_id)
+        try:
+            return await self._shelve(source, order, before)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._clear(order.document_id)
+
+    async def _shelve(self, source: Source, order: _Order, before: Shelved | None) -> Outcome:
+        """Run the whole story for one file, up to the row that makes it visible."""
+        pages = await self._read(source, order)
+        chunks = await self._chunk(source, order, pages)
+        texts = [indexed_text(chunk, document_name=source.name) for chunk in chunks]
+        vectors = await self._embed(texts, order)
+        code, page_no = await self._judge(source, order, chunks)
+        replaced = before is not None and before.document.revision == source.revision
+        if replaced:
+            # Same content, other recipe or groups: its points are not told apart by revision, so the old
+            # ones go first. The document is away until the commit, and stays away if anything fails.
+            await self._registry.remove(order.document_id)
+            await self._index.delete(document_id=order.document_id)
+        if code is not None:
+            return await self._quarantine(source, order, code=code, page_no=page_no)
+        await self._index.upsert(_points(chunks, texts, vectors, order))
+        await self._index.flush()
+        document = _document(source, order, pages=len(pages), chunks=len(chunks))
+        await self._registry.commit(document, pages, recipe=self._recipe)
+        order.tell("shelve", len(chunks), len(chunks))
+        return _outcome("updated" if before else "added", document)
+
+    async def _read(self, source: Source, order: _Order) -> list[Page]:
+        folder = _folder(self._files, order.document_id, source.revision)
+        kept = await anyio.to_thread.run_sync(_keep, source, folder)
+        return await self._reader.read(kept, pages_dir=folder / "pages", on_page=partial(order.tell, "read"))
+
+    async def _chunk(self, source: Source, order: _Order, pages: list[Page]) -> list[Chunk]:
+        cut = partial(
+            chunk_pages,
+            pages,
+            document_id=order.document_id,
+            revision=source.revision,
+            recipe=self._recipe,
+            max_tokens=self._settings.chunk_tokens,
+            count=self._embedder.count,
+        )
+        return await anyio.to_thread.run_sync(cut)
+
+    async def _embed(self, texts: Sequence[str], order: _Order) -> NDArray[np.float32]:
+        vectors = [np.empty((0, self._embedder.dimensions), dtype=np.float32)]
+        for at in range(0, len(texts), _EMBEDDED_AT_ONCE):
+            vectors.append(await self._embedder.embed(texts[at : at + _EMBEDDED_AT_ONCE]))
+            order.tell("embed", min(at + _EMBEDDED_AT_ONCE, len(texts)), len(texts))
+        return np.concatenate(vectors)
+
+    async def _judge(
+        self, source: Source, order: _Order, chunks: Sequence[Chunk]
+    ) -> tuple[str | None, int | None]:
+        """Return the code of the first no and its page: (None, None) where every text is fine.
+
+        The name is judged too: it stands beside every quote of the document.
+        """
+        verdicts = await self._screen.screen([source.name, *(chunk.text for chunk in chunks)])
+        places: list[int | None] = [None, *(chunk.page_no for chunk in chunks)]
+        order.tell("screen", len(chunks), len(chunks))
+        stopped = [(code, page) for code, page in zip(verdicts, places, strict=True) if code is not None]
+        return stopped[0] if stopped else (None, None)
+
+    async def _quarantine(self, source: Source, order: _Order, *, code: str, page_no: int | None) -> Outcome:
+        await self._registry.quarantine(
+            Quarantined(
+                document_id=order.document_id,
+                tenant=order.tenant,
+                collection=order.collection,
+                groups=order.groups,
+                name=source.name,
+                revision=source.revision,
+                page_no=page_no,
+                code=code,
+                at=time.time(),
+            )
+        )
+        where = "its name" if page_no is None else f"page {page_no}"
+        log.warning("document %s quarantined: %s", order.document_id, code)
+        return Outcome(
+            name=order.name,
+            outcome="quarantined",
+            id=order.document_id,
+            reason=code,
+            detail=f"A rail stopped {where} ({code}); nothing of this file can be found. "
+            "Have somebody look at it, and add it again once it is clean.",
+        )
+
+    async def _clear(self, document_id: str) -> None:
+        """Leave of a document only what is live; what cannot be cleared now is cleared at the next start."""
+        live = await self._registry.shelved(document_id)
+        revision = live.document.revision if live else None
+        try:
+            await self._index.delete(document_id=document_id, keep_revision=revision)
+            await self._index.flush()
+            await anyio.to_thread.run_sync(_clear_files, self._files / document_id, revision)
+            await self._registry.settle(document_id)
+        except IngestError as error:
+            log.warning("document %s: leftovers stay until the next start: %s", document_id, error.detail)
+
+    def _is_unchanged(self, before: Shelved, source: Source, order: _Order) -> bool:
+        document = before.document
+        return (document.revision, document.groups, before.recipe) == (
+            source.revision,
+            order.groups,
+            self._recipe,
+        )
+
+    def _turn(self, document_id: str) -> asyncio.Lock:
+        """Return the lock of a document: the same file twice at once is one after the other."""
+        return self._turns.setdefault(document_id, asyncio.Lock())
+
+
+def _tell_nobody(stage: Stage, done: int, total: int) -> None:
+    """Progress that nobody asked for."""
+
+
+def _folder(files: Path, document_id: str, revision: str) -> Path:
+    return files / document_id / revision
+
+
+def _original_name(name: str) -> str:
+    return f"original{PurePosixPath(name).suffix}"
+
+
+def _keep(source: Source, folder: Path) -> Source:
+    """Copy the file into the library, so that pages are read and shown from the very same bytes."""
+    copy = folder / _original_name(source.name)
+    digest = hashlib.sha256()
+    try:
+        (folder / "pages").mkdir(parents=True, exist_ok=True)
+        with source.path.open("rb") as incoming, copy.open("wb") as kept:
+            while piece := incoming.read(_COPIED_AT_ONCE):
+                digest.update(piece)
+                kept.write(piece)
+    except OSError as error:
+        raise LibraryError(f"The file could not be copied into the library: {error.strerror}.") from error
+    if digest.hexdigest() != source.revision:
+        raise Damaged("The file changed while it was being read; add it again.")
+    return replace(source, path=copy)
+
+
+def _clear_files(folder: Path, keep_revision: str | None) -> None:
+    """Remove the kept files of a document, all of them or all but one revision's."""
+    try:
+        if keep_revision is None:
+            shutil.rmtree(folder, ignore_errors=not folder.exists())
+            return
+        for revision in folder.iterdir():
+            if revision.name != keep_revision:
+                shutil.rmtree(revision)
+    except OSError as error:
+        raise LibraryError(f"Old files could not be removed: {error.strerror}.") from error
+
+
+def _points(
+    chunks: Sequence[Chunk], texts: Sequence[str], vectors: NDArray[np.float32], order: _Order
+) -> list[Point]:
+    return [
+        Point(
+            chunk=chunk,
+            vector=vector,
+            words=text,
+            place=place,
+            tenant=order.tenant,
+            collection=order.collection,
+            groups=order.groups,
+        )
+        for place, (chunk, text, vector) in enumerate(zip(chunks, texts, vectors, strict=True))
+    ]
+
+
+def _document(source: Source, order: _Order, *, pages: int, chunks: int) -> Document:
+    return Document(
+        id=order.document_id,
+        tenant=order.tenant,
+        collection=order.collection,
+        groups=order.groups,
+        source_key=order.name,
+        name=source.name,
+        media_type=source.media_type,
+        revision=source.revision,
+        bytes=source.bytes,
+        pages=pages,
+        chunks=chunks,
+        added_at=time.time(),
+    )
+
+
+def _outcome(outcome: Literal["added", "updated", "unchanged"], document: Document) -> Outcome:
+    """Say what became of a document on the shelf; one without text is added, with a word of warning."""
+    pages = "1 page" if document.pages == 1 else f"{document.pages} pages"
+    return Outcome(
+        name=document.source_key,
+        outcome=outcome,
+        id=document.id,
+        detail=None if document.chunks else f"No text was found on {pages}; nothing can be found in it.",
+        pages=document.pages,
+        chunks=document.chunks,
+    )
