@@ -1,7 +1,8 @@
 """The ways in which a text can be read: as it looks, and under the disguises that models see through.
 
 The twelve disguises are those on which guard models fail (Hackett et al. 2025): tags, variation selectors,
-zero-width characters, homoglyphs, bidi, leet, base64, full width, combining marks, splitting, reversing, emoji.
+zero-width characters, homoglyphs, bidi, leet, base64, full width, combining marks, splitting, reversing,
+emoji.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from urllib.parse import unquote
 _LOOKALIKES = (
     "аa вb еe ѕs іi јj кk мm нh оo рp сc тt уy хx ԁd ԛq ԝw ѡw һh ӏl ьb зz гr пn ёe ґr ғf ԍg ѵv "
     "αa βb εe ζz ηn ιi κk νv οo ρp τt υu χx γy σo ωw δd θo λl μu πn ϲc ϳj ϱp "
-    "օo ոn սu հh ցg ղn զq ե't աw ſs ıi ȷj ɑa ɡg ɩi ɪi ʀr ʙb ᴀa ᴄc ᴅd ᴇe ꜰf ɢg ʜh ᴊj ᴋk ʟl ᴍm ɴn ᴏo ᴘp ꞯq ꜱs ᴛt ᴜu ᴠv ᴡw ʏy ᴢz "
-    "ɐa ǝe ɹr ʇt ʌv ʍw ʎy ᴉi ɥh ɯm ᖯb ɔc ɟf ƃg ʞk łl øo đd ħh ŧt ɨi ƅb ɗd ɓb ƙk ƥp ƭt ʋv ƴy ɠg ɦh ꓐb ꓑp ꓒd ꓓd ꓔt ꓖg ꓗk ꓙj ꓚc ꓜz ꓝf "
+    "օo ոn սu հh ցg ղn զq ե't աw ſs ıi ȷj ɑa ɡg ɩi ɪi ʀr ʙb ᴀa ᴄc ᴅd ᴇe ꜰf ɢg ʜh ᴊj ᴋk "
+    "ʟl ᴍm ɴn ᴏo ᴘp ꞯq ꜱs ᴛt ᴜu ᴠv ᴡw ʏy ᴢz "
+    "ɐa ǝe ɹr ʇt ʌv ʍw ʎy ᴉi ɥh ɯm ᖯb ɔc ɟf ƃg "
+    "ʞk łl øo đd ħh ŧt ɨi ƅb ɗd ɓb ƙk ƥp ƭt ʋv ƴy ɠg ɦh ꓐb ꓑp ꓒd ꓓd ꓔt ꓖg ꓗk ꓙj ꓚc ꓜz ꓝf "
     "ꓟm ꓠn ꓡl ꓢs ꓣr ꓦv ꓧh ꓪw ꓫx ꓬy ꓮa ꓰe ꓲi ꓳo ꓴu"
 )
 _FOLD = {ord(pair[0]): pair[1] for pair in _LOOKALIKES.split() if len(pair) == 2}
@@ -29,7 +32,7 @@ _FOLD |= {0xE0020 + i: chr(0x20 + i) for i in range(95)}
 _ROT13 = str.maketrans("abcdefghijklmnopqrstuvwxyz", "nopqrstuvwxyzabcdefghijklm")
 _LEET = str.maketrans("0134579@$!|+8", "oieastgasiitb")
 #: A word with digits or signs inside, as leet has them and prose has not.
-_LEET_WORD = re.compile(r"(?<!\w)(?=\S*[a-z])(?=\S*[01345789@$!|])[a-z0-9@$!|+]{4,}", re.I)
+_LEET_WORD = re.compile(r"(?<!\w)(?=\S{0,40}[a-z])(?=\S{0,40}[01345789@$!|])[a-z0-9@$!|+]{4,}", re.I)
 _LONG_TOKEN = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 #: base64 wrapped into lines.
 _WRAPPED = re.compile(r"(?<=[A-Za-z0-9+/]{16})\r?\n(?=[A-Za-z0-9+/=])")

@@ -77,21 +77,33 @@ _SAID = (
     r"|i (?:have |ve )?(?:said|told you|asked)|came before|(?:is|was|comes|came|written|stated|said"
     r"|read) (?:above|before))"
 )
-_FREE = r"(?:unrestricted|unfiltered|uncensored|unlimited|unbound|unchained|unethical|amoral|jailbroken|evil|rogue|malicious|immoral)"
+_FREE = (
+    r"(?:unrestricted|unfiltered|uncensored|unlimited|unbound|unchained|unethical|amoral|jailbroken"
+    r"|evil|rogue|malicious|immoral)"
+)
 _LIMITS = (
     r"(?:restrictions?|limitations?|limits|filters?|filtering|censorship|guidelines?|rules|ethics|morals?"
     r"|morality|boundaries"
     r"|constraints|safeguards?|guardrails?|polic(?:y|ies)|regulations|standards|principles|warnings?"
     r"|disclaimers?)"
 )
-_AI = r"(?:ai|ais|llm|llms|language models?|chat ?bots?|chatgpt|assistants?|gpt|claude|gemini|llama|bots?|ai (?:models?|agents?|systems?|assistants?))"
+_AI = (
+    r"(?:ai|ais|llm|llms|language models?|chat ?bots?|chatgpt|assistants?|gpt|claude|gemini|llama|bots?"
+    r"|ai (?:models?|agents?|systems?|assistants?))"
+)
 _SHOW = (
     r"(?:reveal|show|print|display|output|repeat|recite|leak|disclose|expose|dump|echo|share|tell|give"
     r"|write|list|summari[sz]e"
     r"|translate|paste|return|provide|state|copy|spell out|what (?:is|are|was|were)|what s|describe|encode)"
 )
-_FILL = r"(?:(?:completely|entirely|absolutely|just|please|about|all|any|every|each|of|the|these|those|this|that|your|my|our|its|and|both) ){0,5}"
-_BAD = r"(?:unethical|immoral|illegal|harmful|dangerous|offensive|inhumane|explicit|inappropriate|unlawful|criminal|toxic|hateful|nsfw)"
+_FILL = (
+    r"(?:(?:completely|entirely|absolutely|just|please|about|all|any|every|each|of|the|these|those|this"
+    r"|that|your|my|our|its|and|both) ){0,5}"
+)
+_BAD = (
+    r"(?:unethical|immoral|illegal|harmful|dangerous|offensive|inhumane|explicit|inappropriate|unlawful"
+    r"|criminal|toxic|hateful|nsfw)"
+)
 
 _PHRASES = (
     # -- override: drop what you were told
@@ -325,14 +337,37 @@ _PHRASES = (
 
 #: Chat templates' own marks and forged headings, over the folded text with its punctuation.
 _FORGED = (
-    (1.0, re.compile(r"<\|(?:im_start|im_end|system|user|assistant|start_header_id|end_header_id|eot_id|endoftext|end_of_turn|end)\|>"
-                     r"|<<\s?/?sys\s?>>|\[/?inst\]|<(?:start|end)_of_turn>|<\|?/?(?:system|im_start)\|>")),
-    (1.0, re.compile(r"(?:system|admin|administrator|developer|root|security|emergency) override[\s:,!.\])-]{1,4}(?:ignore|you must|you are|disregard|new|all|code|reveal|output|print)")),
-    (1.0, re.compile(r"</(?:instructions?|context|documents?|user|prompt|data|evidence|question|passage|source|sources|user_input|system)>\s*(?:<\s?(?:system|instruction|admin)|(?:system|new)\b|ignore|you (?:are|must)|now )")),
-    (0.5, re.compile(r"(?:^|\n)[\W_]{0,6}(?:new )?(?:system|admin|developer) ?(?:message|prompt|override|note|update|alert|instructions?|command)?[\]*]{0,3}\s?[:\]>](?=\s*\w)"
-                     r"|[-=#*]{3,}\s?(?:begin|end|start)(?: of)?(?: the)? ?(?:system|admin|developer|user"
-                     r"|document|context)? ?(?:prompt|message|instructions?|override|input|text|data)")),
-)  # fmt: skip
+    (
+        1.0,
+        re.compile(
+            r"<\|(?:im_start|im_end|system|user|assistant|start_header_id|end_header_id|eot_id|endoftext"
+            r"|end_of_turn|end)\|>|<<\s?/?sys\s?>>|\[/?inst\]|<(?:start|end)_of_turn>|<\|?/?(?:system|im_start)\|>"
+        ),
+    ),
+    (
+        1.0,
+        re.compile(
+            r"(?:system|admin|administrator|developer|root|security|emergency) override[\s:,!.\])-]{1,4}"
+            r"(?:ignore|you must|you are|disregard|new|all|code|reveal|output|print)"
+        ),
+    ),
+    (
+        1.0,
+        re.compile(
+            r"</(?:instructions?|context|documents?|user|prompt|data|evidence|question|passage|sources?|user_input"
+            r"|system)>\s*(?:<\s?(?:system|instruction|admin)|(?:system|new)\b|ignore|you (?:are|must)|now )"
+        ),
+    ),
+    (
+        0.5,
+        re.compile(
+            r"(?:^|\n)[\W_]{0,6}(?:new )?(?:system|admin|developer) ?(?:message|prompt|override|note|update"
+            r"|alert|instructions?|command)?[\]*]{0,3}\s?[:\]>](?=\s*\w)"
+            r"|[-=#*]{3,}\s?(?:begin|end|start)(?: of)?(?: the)? ?(?:system|admin|developer|user|document"
+            r"|context)? ?(?:prompt|message|instructions?|override|input|text|data)"
+        ),
+    ),
+)
 
 #: The strong cores, matched with every blank dropped on both sides.
 _CORE_TEXT = (
@@ -371,14 +406,25 @@ _CORES = re.compile("|".join(_CORE_TEXT).replace(" ", "").replace("l", "i"))
 #: One of these stands in every core.
 _CORE_ANCHORS = tuple(
     anchor.replace("l", "i")
-    for anchor in ["instruction", "prompt", "rules", "guideline", "direct", "command", "order", "message", "context", "training", "programming", "everything", "anythingnow", "mode", "younow", "youarenow", "restrict", "censor", "filter", "jailbr", "evil", "amoral", "limit", "safeguard", "guardrail", "protocol", "above"]
+    for anchor in re.findall(
+        r"\w+",
+        "instruction prompt rules guideline direct command order message context training programming "
+        "everything anythingnow mode younow youarenow restrict censor filter jailbr evil amoral limit "
+        "safeguard guardrail protocol above",
+    )
 )
 _VOCABULARY = frozenset(re.findall(r"[a-z]+", " ".join(_CORE_TEXT)))
 
 _WORD = re.compile(r"\w+|[.!?:](?=\s|$)|\n\s*\n")
 #: "models ignore …", "may ignore …", "never ignore …", "to ignore …": told of, or forbidden, not ordered.
 _TOLD = frozenset(
-    ["to", "not", "never", "may", "might", "can", "could", "would", "should", "will", "that", "which", "who", "whom", "they", "we", "i", "he", "she", "it", "models", "users", "people", "attackers", "attacker", "model", "user", "someone", "anyone", "nobody", "t", "cannot", "and", "or", "llm", "llms", "ai", "system", "systems", "agents", "assistant", "assistants", "them", "did", "does", "do", "often", "sometimes", "easily", "simply", "if", "when", "did", "why", "how", "then", "employees", "drivers", "players", "readers", "students", "doctors"]
+    re.findall(
+        r"\w+",
+        "to not never may might can could would should will that which who whom they we i he she it "
+        "models users people attackers attacker model user someone anyone nobody t cannot and or llm "
+        "llms ai system systems agents assistant assistants them did does do often sometimes easily "
+        "simply if when why how then employees drivers players readers students doctors",
+    )
 )
 _ORDERED = re.compile(
     r"(?:(?:you|u) (?:\w+ ){0,2}(?:to|must|should|will|can|shall|may|would|could|now)|(?:need|have|going"

@@ -72,7 +72,7 @@ class _Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What NeMo says about a ticket: "passed", "modified" or "blocked", and the ticket as it left the flow."""
+    """What NeMo says about a ticket: "passed", "modified" or "blocked", and the ticket as it left."""
 
     status: str
     content: str
@@ -284,7 +284,7 @@ def _first_block(decided: _Decided, ruling: Ruling, rail: str) -> _Decided:
 
 
 def _ballot(ticket: str, decided: Sequence[_Decided]) -> str:
-    """Return what NeMo carries back: the ticket if all passed, "" if none did, else a letter for each text."""
+    """Return what NeMo carries back: the ticket if all passed, "" if none did, else a letter a text."""
     letters = "".join(one.ruling.decision[0] for one in decided)
     match set(letters):
         case only if only == {"a"}:

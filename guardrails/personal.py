@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 Kind = Literal["email", "phone", "iban", "card", "us_ssn", "ip"]
@@ -98,7 +99,8 @@ _IBAN_LENGTHS = {
     **dict.fromkeys(("AE", "GI", "IL", "IQ", "OM", "SO", "TL"), 23),
     **dict.fromkeys(("AD", "CZ", "ES", "MD", "PK", "RO", "SA", "SE", "SK", "TN", "VG"), 24),
     **dict.fromkeys(("LY", "PT", "ST"), 25), **dict.fromkeys(("IS", "TR"), 26),
-    **dict.fromkeys(("BF", "BJ", "CI", "CM", "CV", "DZ", "FR", "GR", "IT", "MC", "MG", "ML", "MR", "MZ", "SM", "SN"), 27),
+    **dict.fromkeys(("BF", "BJ", "CI", "CM", "CV", "DZ", "FR", "GR", "IT",
+                     "MC", "MG", "ML", "MR", "MZ", "SM", "SN"), 27),
     **dict.fromkeys(("AL", "AZ", "BY", "CY", "DO", "GT", "HN", "HU", "LB", "NI", "PL", "SV"), 28),
     **dict.fromkeys(("BR", "EG", "PS", "QA", "UA"), 29), **dict.fromkeys(("JO", "KW", "MU", "YE"), 30),
     **dict.fromkeys(("MT", "SC"), 31), **dict.fromkeys(("LC",), 32), **dict.fromkeys(("RU",), 33),
@@ -144,10 +146,8 @@ def _cards(text: str) -> Iterator[tuple[int, int]]:
         digits = re.sub(r"\D", "", match.group())
         if not _luhn(digits) or len(set(digits)) < 2:
             continue
-        if (
-            _issued(digits)
-            or ((digits[0] in "23456" or digits[:4] in ("1800",))
-            and _near(_CARD_WORD, text, match))
+        if _issued(digits) or (
+            (digits[0] in "23456" or digits[:4] in ("1800",)) and _near(_CARD_WORD, text, match)
         ):
             yield match.span()
 
@@ -237,7 +237,8 @@ _PHONE_WORD = re.compile(
     r"|sms|hotline|helpline"
     r"|landline|switchboard|handy|desk|answer(?:s|ed|ing)?|call(?:s|ed|ing)?|dial|text|ring|(?:reach"
     r"|contact)(?:ed)? (?:me|us|him|her|them|you)?"
-    r"|contact number|his number|her number|my number|your number|their number|voice ?mail|pager)\b|[☎☏📞📱✆])",
+    r"|contact number|his number|her number|my number|your number"
+    r"|their number|voice ?mail|pager)\b|[☎☏📞📱✆])",
     re.I,
 )
 _EXTENSION = r"(?:\s?(?:x|ext\.?|extension)\s?\d{1,6})?"
@@ -246,7 +247,8 @@ _EDGE_AFTER = r"(?!\w|[.,:/]\d|-\d|\s?[%€£¥]| \d)"
 #: +CC and 7 to 14 more digits, grouped in any way (ITU-T E.164).
 _INTERNATIONAL = re.compile(
     rf"(?<![\w.+])(?:\+\s?"
-    rf"|\b00)(?=[1-9])\d{{1,3}}(?:[ .-]?\(0?\d{{0,4}}\))?(?:[ ./-]{{0,2}}\d{{1,12}}){{1,6}}{_EXTENSION}(?!\w|[.,]\d)"
+    rf"|\b00)(?=[1-9])\d{{1,3}}(?:[ .-]?\(0?\d{{0,4}}\))?(?:[ ./-]{{0,2}}\d{{1,12}}){{1,6}}"
+    rf"{_EXTENSION}(?!\w|[.,]\d)"
 )
 #: Area code and seven digits of the North American plan; spaces alone are a row of figures.
 _AMERICAN = re.compile(
@@ -261,7 +263,8 @@ _TRUNK = re.compile(
 )
 #: Any groups at all, where a word just before says that it is a phone.
 _NAMED = re.compile(
-    rf"{_EDGE_BEFORE}\(?\d[\d]{{0,11}}\)?(?:[ ./-]{{1,2}}\(?\d{{1,8}}\)?){{0,6}}{_EXTENSION}(?!\w|[.,]\d|\s?[%€£¥])"
+    rf"{_EDGE_BEFORE}\(?\d[\d]{{0,11}}\)?(?:[ ./-]{{1,2}}\(?\d{{1,8}}\)?){{0,6}}"
+    rf"{_EXTENSION}(?!\w|[.,]\d|\s?[%€£¥])"
 )
 _DATE = re.compile(
     r"\b(?:(?:19|20)\d\d[-./ ](?:0?[1-9]|1[0-2])[-./ ](?:0?[1-9]|[12]\d|3[01])|(?:0?[1-9]|[12]\d"
@@ -324,10 +327,10 @@ def _is_date(number: str) -> bool:
 def _counts_up(number: str) -> bool:
     """Say whether the groups are 03 04 05 …: a list, a calendar, a row of page numbers."""
     groups = [int(group) for group in re.findall(r"\d+", number)]
-    return len(groups) > 2 and all(0 < b - a <= 5 for a, b in zip(groups, groups[1:], strict=False))
+    return len(groups) > 2 and all(0 < b - a <= 5 for a, b in pairwise(groups))
 
 
-#: "555 0199 (fax)", "555 0199-Office", "555 0199 home" at the end of a line, as business cards and signatures have it.
+#: "555 0199 (fax)", "555 0199-Office", "555 0199 home" at the end of a line, as in signatures.
 _LABEL_AFTER = re.compile(
     r"\s?[-(–]\s?(?:office|fax|mobile|home|work|cell|phone|tel|desk)\b|\s(?:fax|cell|mobile|phone)\b"
     r"|[ ](?:office|home|work)\s*(?:\n|$)",

@@ -24,7 +24,7 @@ _BARE_URLS: tuple[BareUrls, ...] = get_args(BareUrls)
 
 
 class _Rule(BaseModel):
-    """One rail at one hop, with its limits. `tightened` returns the stricter of two rules of the same rail."""
+    """One rail at one hop, with its limits. `tightened` returns the stricter of two of a rail."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log2
 from typing import Literal, Protocol
 
@@ -113,7 +114,7 @@ class Size:
     def __init__(self, *, max_chars: int, max_run: int, max_lines: int) -> None:
         self._max_chars = max_chars
         self._max_lines = max_lines
-        # Rulers and leader dots of real documents (----, ....., ____) are runs too: punctuation gets four times more.
+        # Rulers and leader dots of real documents (----, ....., ____) are runs too: they may be longer.
         self._run = re.compile(
             rf"([^\s\W_])\1{{{max_run},}}|(\S)\2{{{4 * max_run},}}|(\s)\3{{{8 * max_run},}}"
         )
@@ -351,7 +352,9 @@ def _looks_random(text: str) -> bool:
     """Say whether letters and digits alternate as no word, path or date does."""
     if re.fullmatch(r"[0-9a-fA-F]{16,}", text) and not text.isdigit():
         return True
-    turns = sum(_sort(a) != _sort(b) for a, b in zip(text, text[1:], strict=False))
+    if len(text) >= 32 and _entropy(text) >= 4.3 and not text.islower() and re.fullmatch(r"[\w/+=-]+", text):
+        return any(map(str.isdigit, text))
+    turns = sum(_sort(a) != _sort(b) for a, b in pairwise(text))
     digits = sum(c.isdigit() for c in text)
     return digits >= 2 and any(c.isalpha() for c in text) and turns >= len(text) / 4
 
