@@ -16,15 +16,15 @@ from ingest.records import Document, Outcome, Scope
 if TYPE_CHECKING:
     from agent.run import Agent
 
-#: Called with (pages done, pages in all) of the file being read; never goes backwards.
-OnPages = Callable[[int, int], None]
+#: Called with (stage, done, total) of the file being added: pages while it is read, chunks later.
+OnProgress = Callable[[Literal["read", "embed", "screen", "shelve"], int, int], None]
 
 
 class Shelf(Protocol):
     """Documents on their way in and out, and the list of those that a caller may see."""
 
     async def add(
-        self, path: Path, *, name: str, tenant: str, collection: str, on_pages: OnPages | None = None
+        self, path: Path, *, name: str, tenant: str, collection: str, on_progress: OnProgress | None = None
     ) -> Outcome:
         """Read, screen and shelve one file; a file at fault is an outcome, not an exception."""
         ...
@@ -76,3 +76,5 @@ class House:
     shelf: Shelf
     capabilities: Capabilities
     readiness: Callable[[], Awaitable[list[Part]]]
+    #: Starts what would otherwise start with the first question (the local model).
+    warm: Callable[[], Awaitable[None]]

@@ -1,0 +1,52 @@
+"""The command line: `main()` and the verbs, one a file.
+
+A verb's file imports typer alone at its top; what the verb needs is imported when it runs, so that `--help` costs
+little more than Python itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli import add, ask, doctor, evaluate, models, rm, search, serve, status
+from api.startup import prepare
+
+app = typer.Typer(
+    name="pagewarden",
+    help="Answers from your own documents: checked sentence by sentence, cited to the page and the region.",
+    epilog="Start here: pagewarden serve --sample    then open http://127.0.0.1:8000",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    home: Annotated[
+        Path | None, typer.Option(help="The library's folder (also after the verb, or PAGEWARDEN_HOME).")
+    ] = None,
+) -> None:
+    context.obj = home
+
+
+app.command("serve")(serve.serve)
+app.command("add")(add.add)
+app.command("ask")(ask.ask)
+app.command("search")(search.search)
+app.command("status")(status.status)
+app.command("rm")(rm.rm)
+app.add_typer(models.app, name="models")
+app.command("doctor")(doctor.doctor)
+app.command("eval")(evaluate.evaluate)
+
+
+def main() -> None:
+    """Run the command line."""
+    prepare()
+    app()

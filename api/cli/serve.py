@@ -1,0 +1,196 @@
+"""`pagewarden serve`: the page and the API, on loopback unless told otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.cli.edge import console, print_json, run
+from api.cli.options import AsJson, Home, Usage, settings_of
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+    from api.house import House
+    from api.schemas import StatusOut
+    from api.settings import ApiSettings
+
+
+def serve(
+    context: typer.Context,
+    sample: Annotated[bool, typer.Option("--sample", help="Shelve the sample library and try it.")] = False,
+    sample_dir: Annotated[Path | None, typer.Option(help="Take the sample from this folder.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Leave before listening.")] = False,
+    host: Annotated[str | None, typer.Option(help="Listen here; anything but loopback wants a key.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes a free one.")] = None,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Serve the page at / and the OpenAI-compatible API at /v1.
+
+    Example: pagewarden serve --sample
+    """
+
+    async def verb() -> int:
+        from api.wiring import open_house
+
+        settings = settings_of(context, home, host=host, port=port)
+        folder = _sample_folder(sample_dir) if sample or sample_dir else None
+        with _listening(settings, once=once) as listener:
+            async with open_house(settings) as house:
+                if folder is not None:
+                    await _try_out(house, settings, folder, quiet=as_json)
+                told = await _status(house, settings)
+                if as_json:
+                    print_json(told)
+                if listener is None:
+                    return 0
+                await _stay_up(house, settings, listener, told)
+        return 0
+
+    run(verb, as_json=as_json)
+
+
+def _sample_folder(given: Path | None) -> Path:
+    from api.sample import sample_folder
+
+    folder = given or sample_folder()
+    if folder is None or not folder.is_dir():
+        raise Usage("The sample library is not here; name its folder with --sample-dir.")
+    return folder
+
+
+async def _try_out(house: House, settings: ApiSettings, folder: Path, *, quiet: bool) -> None:
+    """Shelve the sample and ask its demonstration questions."""
+    from api.cli.add import shelve
+    from api.cli.ask import told
+    from api.cli.door import LocalDoor
+    from api.sample import questions, sample_files
+
+    door = LocalDoor(house, settings)
+    screen = console(stderr=True)
+    files = [(path, path.relative_to(folder).as_posix()) for path in sample_files(folder)]
+    screen.print("The sample library", style="bold")
+    await shelve(door, files, collection=None, progress=not quiet)
+    for asked in questions(folder):
+        if asked.demo:
+            screen.print(f"\n{asked.question}", style="bold", markup=False, highlight=False)
+            await told(door, asked.question, documents=None, thread=None, quiet=quiet)
+
+
+async def _status(house: House, settings: ApiSettings) -> StatusOut:
+    from api.cli.door import LocalDoor
+
+    return await LocalDoor(house, settings).status()
+
+
+@contextlib.contextmanager
+def _listening(settings: ApiSettings, *, once: bool) -> Iterator[socket.socket | None]:
+    """Take the port before anything is loaded. Raises PortInUse."""
+    from api.errors import PortInUse
+
+    if once:
+        yield None
+        return
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise Usage(f"{settings.host} is no address to listen on: {error.strerror}.") from error
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+            listener.listen(128)
+        except OSError as error:
+            raise PortInUse(
+                f"{settings.host}:{settings.port} is taken ({error.strerror}); stop what listens there, "
+                "or choose another port with --port."
+            ) from error
+        yield listener
+
+
+async def _stay_up(house: House, settings: ApiSettings, listener: socket.socket, told: StatusOut) -> None:
+    from api.app import create_app
+    from api.cli.door import Running, announce, withdraw
+    from api.settings import is_loopback
+
+    port = listener.getsockname()[1]
+    shown = settings.host if is_loopback(settings.host) else "127.0.0.1"
+    url = f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+    running = Running(url=url, pid=os.getpid(), instance=secrets.token_hex(16))
+    server = _server(create_app(house, settings=settings, instance=running.instance))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, setattr, server, "should_exit", True)
+    announce(settings.home, running)
+    warming = asyncio.create_task(house.warm())
+    warming.add_done_callback(_say_if_cold)
+    try:
+        _say_hello(told, settings, url)
+        await server.serve(sockets=[listener])
+    finally:
+        withdraw(settings.home, running)
+        warming.cancel()
+        await asyncio.gather(warming, return_exceptions=True)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _server(app: object) -> Server:
+    import uvicorn
+
+    class Quiet(uvicorn.Server):
+        """uvicorn without its own signal handling: it would raise SIGTERM again before the house is closed."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    return Quiet(
+        uvicorn.Config(
+            app,  # type: ignore[arg-type]
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            # Nobody's X-Forwarded-For decides who is on loopback.
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+    )
+
+
+def _say_if_cold(warming: asyncio.Task[None]) -> None:
+    if not warming.cancelled() and (error := warming.exception()) is not None:
+        from api.cli.edge import complain
+        from api.errors import problem_of
+
+        complain(f"The local model did not start: {problem_of(error).detail}")
+
+
+def _say_hello(told: StatusOut, settings: ApiSettings, url: str) -> None:
+    from rich.markup import escape
+
+    screen = console(stderr=True)
+    writer = told.model or "quotes, no model"
+    screen.print(f"\n[bold green]Pagewarden[/] is up at [bold]{url}[/]    (Ctrl-C ends it)", highlight=False)
+    lines = [
+        f"Library   {settings.home}",
+        f"Holds     {told.documents} documents, {told.pages} pages",
+        f"Eyes      {told.vision}",
+        f"Writer    {writer}",
+        f"Reads     {', '.join(told.languages)}",
+    ]
+    lines += [f"Off       {lack.what}\n          {lack.how}" for lack in told.off]
+    screen.print(escape("\n".join(lines)), highlight=False)

@@ -1,0 +1,269 @@
+"""The one composition root: opens every part of the house, hands each what it needs, closes them in reverse.
+
+Imports are inside, so that `--help`, `models` and `doctor` pay for none of them, and so that the switches of
+`startup.py` stand before anything that reads them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from api.house import Capabilities, House, OnProgress, Part
+from api.settings import ApiSettings
+from api.startup import confirm, prepare
+from ingest.errors import IngestError
+from ingest.records import Document, Outcome, Scope
+
+if TYPE_CHECKING:
+    from api.writer import LocalModel
+    from guardrails.nemo import Rails
+    from ingest.index import Index
+    from ingest.pipeline import Pipeline
+    from ingest.registry import Registry
+    from ingest.served import LanguageModel, ServedModel
+    from ingest.settings import IngestSettings
+    from ingest.vision import VisionModel
+    from ingest.weights import Weights
+
+WRITER = "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
+EMBEDDER = "bge-small-en-v1.5-int8"
+RERANKER = "ms-marco-minilm-l12-int8"
+
+
+@asynccontextmanager
+async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
+    """Open the library at `settings.home`, ready to add, search and ask.
+
+    Raises Locked where another process owns it, WeightsMissing, Incompatible, PolicyError.
+    """
+    prepare()
+    from agent.run import GuardedAgent
+    from agent.settings import AgentSettings
+    from agent.threads import Threads
+    from guardrails.nemo import Rails
+    from guardrails.policy import load
+    from ingest.embed import OnnxEmbedder
+    from ingest.library import Shelves
+    from ingest.pipeline import Pipeline
+    from ingest.reading import Reader
+    from ingest.registry import Registry
+    from ingest.rerank import OnnxReranker
+    from ingest.settings import IngestSettings
+    from ingest.weights import Weights
+
+    confirm()
+    reading = IngestSettings()
+    weights = Weights(settings.weights)
+    home = settings.home
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with AsyncExitStack() as closing:
+        rails = Rails(load(settings.policy))
+        embedder = OnnxEmbedder(*_onnx(weights, EMBEDDER), threads=reading.threads, batch=reading.embed_batch)
+        reranker = OnnxReranker(*_onnx(weights, RERANKER), threads=reading.threads)
+        index = await _index(settings, vector_name=embedder.name, dimensions=embedder.dimensions)
+        closing.push_async_callback(index.close)
+        registry = Registry.open(home / "registry.sqlite")
+        closing.push_async_callback(registry.close)
+        # Only now: whoever gets here owns the library, and what lies in the inbox came before a crash.
+        shutil.rmtree(home / "inbox", ignore_errors=True)
+        reader = Reader(reading)
+        closing.push_async_callback(reader.close)
+        writer = _writer(settings, weights, reading)
+        if writer is not None:
+            closing.push_async_callback(writer.close)
+        vision = _eyes(settings, writer, reader)
+        files = home / "files"
+        library = Shelves(
+            index=index,
+            embedder=embedder,
+            reranker=reranker if reading.reranked else None,
+            vision=vision,
+            registry=registry,
+            reader=reader,
+            files=files,
+            settings=reading,
+        )
+        pipeline = Pipeline(
+            reader=reader,
+            embedder=embedder,
+            index=index,
+            registry=registry,
+            files=files,
+            screen=DocumentScreen(rails),
+            settings=reading,
+        )
+        await pipeline.recover()
+        threads = await closing.enter_async_context(Threads.open(home / "threads.sqlite"))
+        agent = GuardedAgent(
+            library=library, rails=rails, model=writer, settings=AgentSettings(), threads=threads
+        )
+        has = Capabilities(
+            profile="served" if settings.qdrant_url else "embedded",
+            vision=library.vision,
+            languages=tuple(embedder.languages),
+            reasoning="quotes" if writer is None else writer.writes_as,
+            model=None if writer is None else writer.name,
+        )
+        parts = _Readiness(index=index, writer=writer, policy=settings.policy, vision=has.vision)
+        yield House(
+            agent=agent,
+            shelf=_Shelf(pipeline, registry),
+            capabilities=has,
+            readiness=parts.tell,
+            warm=parts.warm,
+        )
+
+
+async def try_library(settings: ApiSettings) -> None:
+    """Open the index and close it again. Raises Locked, Incompatible, IndexDown."""
+    prepare()
+    from ingest.embed import OnnxEmbedder
+
+    index = await _index(settings, vector_name=OnnxEmbedder.name, dimensions=OnnxEmbedder.dimensions)
+    await index.close()
+
+
+class DocumentScreen:
+    """The rails as ingestion knows them: a code for each text that may not be shelved."""
+
+    def __init__(self, rails: Rails) -> None:
+        self._rails = rails
+
+    async def screen(self, texts: Sequence[str]) -> list[str | None]:
+        """Return None for what may be shelved, else the rail's code. Masking happens on the way out."""
+        verdicts = await self._rails.screen("document", texts)
+        return [None if verdict.allowed else verdict.code for verdict in verdicts]
+
+
+class _Shelf:
+    """The shelf of `house.py` over pipeline and registry."""
+
+    def __init__(self, pipeline: Pipeline, registry: Registry) -> None:
+        self._pipeline, self._registry = pipeline, registry
+
+    async def add(
+        self, path: Path, *, name: str, tenant: str, collection: str, on_progress: OnProgress | None = None
+    ) -> Outcome:
+        return await self._pipeline.add(
+            path, name=name, tenant=tenant, collection=collection, on_progress=on_progress
+        )
+
+    async def remove(self, document_id: str, *, scope: Scope) -> bool:
+        return await self._pipeline.remove(document_id, scope=scope)
+
+    async def document(self, document_id: str, *, scope: Scope) -> Document | None:
+        return await self._registry.get(document_id, scope=scope)
+
+    async def documents(self, *, scope: Scope) -> list[Document]:
+        return list(await self._registry.list(scope=scope))
+
+    async def collections(self, *, tenant: str) -> tuple[str, ...]:
+        return await self._registry.collections(tenant=tenant)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Readiness:
+    index: Index
+    writer: LocalModel | ServedModel | None
+    policy: str
+    vision: str
+
+    async def tell(self) -> list[Part]:
+        """Look at each part; a part at fault says why."""
+        return [
+            await self._library(),
+            Part(name="rails", ok=True, detail=self.policy),
+            Part(name="eyes", ok=True, detail=self.vision),
+            self._writer(),
+        ]
+
+    async def _library(self) -> Part:
+        try:
+            return Part(name="library", ok=True, detail=f"{await self.index.count()} chunks")
+        except IngestError as error:
+            return Part(name="library", ok=False, detail=error.detail)
+
+    def _writer(self) -> Part:
+        if self.writer is None:
+            return Part(name="writer", ok=True, detail="quotes, no model")
+        if self.writer.writes_as == "local" and not getattr(self.writer, "running", False):
+            return Part(name="writer", ok=True, detail=f"{self.writer.name}, starts with the first question")
+        return Part(name="writer", ok=True, detail=self.writer.name)
+
+    async def warm(self) -> None:
+        """Start the local model, if that is who writes."""
+        start = getattr(self.writer, "start", None)
+        if start is not None:
+            await start()
+
+
+def _onnx(weights: Weights, name: str) -> tuple[Path, Path]:
+    return weights.path(f"{name}/model.onnx"), weights.path(f"{name}/tokenizer.json")
+
+
+async def _index(settings: ApiSettings, *, vector_name: str, dimensions: int) -> Index:
+    if settings.qdrant_url is None:
+        from ingest.index_edge import EdgeIndex
+
+        return EdgeIndex.open(settings.home / "index", vector_name=vector_name, dimensions=dimensions)
+    from ingest.index_edge import edge_sparse_encoder
+    from ingest.index_server import ServerIndex
+
+    return await ServerIndex.open(
+        settings.qdrant_url,
+        api_key=settings.qdrant_key.get_secret_value() if settings.qdrant_key else None,
+        collection="pagewarden",
+        vector_name=vector_name,
+        dimensions=dimensions,
+        sparse=edge_sparse_encoder(),
+    )
+
+
+def _writer(
+    settings: ApiSettings, weights: Weights, reading: IngestSettings
+) -> LocalModel | ServedModel | None:
+    """Choose who writes; what is asked for by name is never replaced by something else."""
+    match _chosen(settings, weights):
+        case "served":
+            from ingest.served import ServedModel
+
+            return ServedModel(
+                base_url=settings.model_url or "",
+                model=settings.model or "",
+                api_key=settings.model_key.get_secret_value() if settings.model_key else "",
+                context_tokens=settings.model_context_tokens,
+                sees_images=settings.model_sees_images,
+                timeout_s=settings.model_timeout_s,
+            )
+        case "local":
+            from api.writer import LocalModel
+
+            return LocalModel(
+                weights.path(WRITER),
+                threads=reading.threads,
+                context_tokens=settings.local_context_tokens,
+                timeout_s=settings.model_timeout_s,
+            )
+        case "quotes":
+            return None
+
+
+def _chosen(settings: ApiSettings, weights: Weights) -> Literal["served", "local", "quotes"]:
+    if settings.writer != "auto":
+        return settings.writer
+    if settings.model_url and settings.model:
+        return "served"
+    return "quotes" if weights.missing([WRITER]) else "local"
+
+
+def _eyes(settings: ApiSettings, writer: LanguageModel | None, reader: object) -> VisionModel:
+    from ingest.vision import OcrLayout, ServedVision
+
+    if writer is not None and settings.model_sees_images and writer.writes_as == "served":
+        return ServedVision(writer)
+    return OcrLayout(reader)  # type: ignore[arg-type]
