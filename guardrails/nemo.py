@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +99,19 @@ class NemoEngine:
 
     def __init__(self, screen: Callable[[str], Awaitable[str]]) -> None:
         assert_telemetry_off()
+        with warnings.catch_warnings():
+            # NeMo 0.24.1 reads its own deprecated field `nim_base_url` while it is built.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            if _is_loop_running():
+                self._build(screen)
+            else:
+                # It also opens a loop and never closes it where there is none: lend it one.
+                asyncio.run(self._build_inside(screen))
+
+    async def _build_inside(self, screen: Callable[[str], Awaitable[str]]) -> None:
+        self._build(screen)
+
+    def _build(self, screen: Callable[[str], Awaitable[str]]) -> None:
         # Imported here: 0.6 s and 45 MB that `--help` must not pay, and only after the assertion.
         from nemoguardrails import LLMRails, RailsConfig
         from nemoguardrails.actions.rail_outcome import RailOutcome, TransformTarget
@@ -113,6 +127,8 @@ class NemoEngine:
                 [(TransformTarget.USER_MESSAGE, ballot), (TransformTarget.BOT_MESSAGE, ballot)]
             )
 
+        # NeMo logs what an action raised with its traceback, and a message may quote the text.
+        logging.getLogger("nemoguardrails.actions.action_dispatcher").setLevel(logging.CRITICAL)
         self._rails = LLMRails(RailsConfig.from_path(str(_CONFIG)))
         self._rails.events_history_cache = _NoHistory()
         self._rails.register_action(outcome, "screen")
@@ -128,6 +144,14 @@ class NemoEngine:
                 [{"role": "user", "content": ticket}], rail_types=[self._incoming]
             )
         return Reply(status=str(result.status.value), content=str(result.content))
+
+
+def _is_loop_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class Rails:
@@ -234,10 +258,11 @@ class Rails:
 
     async def _closing(self, rail: Rail, passages: Sequence[Passage]) -> Sequence[Ruling]:
         """Return the rail's rulings; raise if it is late, or says too little or something unheard of."""
-        async with asyncio.timeout(self._rail_timeout_s):
-            rulings = await _unless_it_cancels_itself(rail, passages)
-        if len(rulings) != len(passages) or not all(_is_lawful(rail, ruling) for ruling in rulings):
-            raise ValueError(f"{rail.name}: rulings out of order")
+        with _Named(rail.name):
+            async with asyncio.timeout(self._rail_timeout_s):
+                rulings = await _unless_it_cancels_itself(rail, passages)
+            if len(rulings) != len(passages) or not all(_is_lawful(rail, ruling) for ruling in rulings):
+                raise ValueError("rulings out of order")
         return rulings
 
     def _verdict(self, hop: Hop, decided: _Decided, text: str) -> Verdict:
@@ -251,6 +276,21 @@ class Rails:
             text=left,
             policy=self.policy.label,
         )
+
+
+class _Named:
+    """Logs which rail failed and how, by type alone, and lets the failure through."""
+
+    def __init__(self, rail: str) -> None:
+        self._rail = rail
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        """Log a failure."""
+        if kind is not None and kind is not asyncio.CancelledError:
+            _LOG.error("rail %s failed: %s", self._rail, kind.__name__)
 
 
 async def _unless_it_cancels_itself(rail: Rail, passages: Sequence[Passage]) -> Sequence[Ruling]:

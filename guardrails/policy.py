@@ -111,11 +111,16 @@ class PersonalRule(_Rule):
     rail: Literal["personal"] = "personal"
     kinds: dict[Kind, Treatment]
 
+    @field_validator("kinds")
+    @classmethod
+    def _all(cls, kinds: dict[Kind, Treatment]) -> dict[Kind, Treatment]:
+        return {kind: kinds.get(kind, "allow") for kind in get_args(Kind)}
+
     def tightened(self, other: PersonalRule) -> PersonalRule:
         """Take the stricter treatment of each kind."""
         kinds: dict[Kind, Treatment] = {
-            kind: max(self.kinds.get(kind, "allow"), other.kinds.get(kind, "allow"), key=_TREATMENTS.index)
-            for kind in get_args(Kind)
+            kind: max(treatment, other.kinds[kind], key=_TREATMENTS.index)
+            for kind, treatment in self.kinds.items()
         }
         return PersonalRule(kinds=kinds)
 
@@ -158,7 +163,7 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_@+.-]{0,200}$")]
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_@+.-]{0,999}$")]
     version: Annotated[int, Field(ge=1)]
     hops: dict[Hop, tuple[Rule, ...]]
 

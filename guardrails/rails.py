@@ -205,9 +205,9 @@ class Override:
 
 
 BareUrls = Literal["allow", "plain", "block"]
-_IMAGE = re.compile(r"!\s?\[[^\]]*\]\s?[(\[]")
+_IMAGE = re.compile(r"!\s?\[[^\]]{0,2000}\]\s?[(\[]")
 #: A link's target that can leave the house; `[1](b)` and `f[0](x)` cannot.
-_LINK = re.compile(r"\]\(\s*<?[^)\s]*(?:[:/.?#&%\\]|$)")
+_LINK = re.compile(r"\]\(\s{0,20}<?[^)\s]{0,2000}?(?:[:/.?#&%\\]|$)")
 _REFERENCE = re.compile(r"(?m)^[ \t>]{0,8}\[[^\]\n]{1,999}\]:\s*\S*(?:[:/.?#&%\\]|$)")
 _AUTOLINK = re.compile(r"<\s*(?:[a-z][a-z0-9+.-]{1,30}:(?!:)[^\s>]|[^\s<>@]+@[\w-]+\.[\w.-]+\s*>)", re.I)
 _MENTION = re.compile(r"<(?:!(?:here|channel|everyone|subteam|date)\b|[@#][UWCS][A-Z0-9]{4,})")

@@ -107,7 +107,8 @@ NO_KEYS = [
 ]
 
 VISIBLE = [
-    "Family 👨\u200d👩\u200d👧\u200d👦 and ❤\ufe0f and 1\ufe0f\u20e3 and 🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+    "Family 👨\u200d👩\u200d👧\u200d👦 and ❤\ufe0f and 1\ufe0f\u20e3",
+    "England 🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
     "می\u200cخواهم کتاب‌ها را بخوانم",
     "שלום \u200fעולם\u200e (2023)",
     "مرحبا \u202bالعالم\u202c و\u2067نص\u2069",
