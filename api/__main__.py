@@ -2,4 +2,6 @@
 
 from api.cli import main
 
-main()
+# The children that read pages import the main module again, under another name.
+if __name__ == "__main__":
+    main()

@@ -27,7 +27,10 @@ def boxes_query(boxes: Sequence[Box]) -> str:
 
 
 def page_link(citation: Citation, *, base: str) -> str:
-    """Return the address of the cited page with its regions drawn. The fragment keeps two citations of one place apart."""
+    """Return the address of the cited page with its regions drawn.
+
+    The fragment keeps two citations of one place apart for clients that group by address.
+    ."""
     query = boxes_query(citation.boxes)
     page = f"{base.rstrip('/')}/v1/documents/{citation.document_id}/pages/{citation.page_no}"
     return f"{page}{'?boxes=' + query if query else ''}#cite-{citation.n}"

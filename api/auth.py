@@ -1,6 +1,7 @@
 """Who is calling, and so what they may read: the one `authorize()` of every route.
 
-One key, one tenant. Without a key only this machine may call; the client's address is the socket's, no header counts.
+One key, one tenant. Without a key only this machine may call; the client's address is the socket's,
+and no header counts.
 """
 
 from __future__ import annotations

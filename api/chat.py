@@ -1,7 +1,7 @@
 """`POST /v1/chat/completions` and `/v1/models`: OpenAI's dialect, so that any client works unchanged.
 
-Two rules come from running six clients against a loopback server: an `event` rides on a chunk that has `choices`,
-and the usage chunk, whose `choices` are empty, is sent only to those who ask for it.
+Two rules come from running six clients against a loopback server: an `event` rides on a chunk that has
+`choices`, and the usage chunk, whose `choices` are empty, is sent only to those who ask for it.
 """
 
 from __future__ import annotations

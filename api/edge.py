@@ -1,8 +1,8 @@
-"""The process edge of HTTP: request ids, who may speak from where, how much, what browsers may do, and the last catch.
+"""The process edge of HTTP: request ids, who may speak from where and how much, and the last catch.
 
-Plain ASGI, because a middleware that wraps the response would hide a client's hanging up from a stream. On a loopback
-address the Host header is checked (a foreign name that resolves to 127.0.0.1 is DNS rebinding), and a browser page
-of another origin may not call at all, since an upload is a "simple" request that needs no CORS.
+Plain ASGI, because a middleware that wraps the response would hide a client's hanging up from a stream. On a
+loopback address the Host header is checked (a foreign name that resolves to 127.0.0.1 is DNS rebinding), and
+a browser page of another origin may not call at all, since an upload is a "simple" request without CORS.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What callers are told when something goes wrong: one problem, in RFC 9457 form, in OpenAI's form, as an exit code.
+"""What callers are told when something goes wrong: as an RFC 9457 problem, in OpenAI's form, as an exit code.
 
 ApiError               .code .detail
 ├── Unauthorized       no key, or a wrong one

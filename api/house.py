@@ -1,11 +1,11 @@
-"""The house as its doors see it: an agent to ask, a shelf to fill, and a plain word on what it can and cannot do.
+"""The house as its doors see it: an agent to ask, a shelf to fill, and a plain word on what it can do.
 
 HTTP and the command line know only this file; `wiring.py` builds the real one and tests bring a scripted one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -77,4 +77,4 @@ class House:
     capabilities: Capabilities
     readiness: Callable[[], Awaitable[list[Part]]]
     #: Starts what would otherwise start with the first question (the local model).
-    warm: Callable[[], Awaitable[None]]
+    warm: Callable[[], Coroutine[None, None, None]]

@@ -1,4 +1,4 @@
-"""Settings of the ways in: where the library lives, what to listen on, who writes. Read once at an entry point."""
+"""Settings of the ways in: where the library lives, what to listen on, who writes."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class ApiSettings(BaseSettings):
     local_context_tokens: Annotated[int, Field(ge=1024)] = 4096
     """Context window of the local model, tokens."""
     writer: Literal["auto", "served", "local", "quotes"] = "auto"
-    """Who writes: auto takes the served model if one is named, else the local file if it is there, else quotes."""
+    """Who writes; auto: the served model if one is named, else the local file if it is there, else quotes."""
     qdrant_url: str | None = None
     """A Qdrant server instead of the index in this process."""
     qdrant_key: SecretStr | None = None
@@ -93,8 +93,8 @@ class ApiSettings(BaseSettings):
     def _safe(self) -> ApiSettings:
         if not is_loopback(self.host) and self.api_key is None:
             raise ValueError(
-                f"refusing to listen on {self.host} without a key, because anyone who reaches this machine could "
-                "read the library: set PAGEWARDEN_API_KEY, or listen on 127.0.0.1"
+                f"refusing to listen on {self.host} without a key, because anyone who reaches this machine "
+                "could read the library: set PAGEWARDEN_API_KEY, or listen on 127.0.0.1"
             )
         if self.api_key is not None and len(self.api_key.get_secret_value()) < 16:
             raise ValueError("PAGEWARDEN_API_KEY is shorter than 16 characters: choose a longer one")

@@ -1,7 +1,7 @@
 """Server-sent events that stop when the caller does.
 
-Starlette iterates a body and is cancelled between two pieces, which leaves the generator, and the model behind it,
-running until it is collected. Here one task owns the generator (`aclosing`) and hanging up cancels that task.
+Starlette iterates a body and is cancelled between two pieces, which leaves the generator, and the model
+behind it, running until it is collected. Here one task owns the generator, and hanging up cancels it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class EventStream(Response):
-    """Sends what `events` yields as `data:` lines, then `[DONE]`; a comment line where it is silent for long."""
+    """Sends what `events` yields as `data:` lines, then `[DONE]`; a comment line in a long silence."""
 
     media_type = "text/event-stream"
 

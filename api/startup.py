@@ -1,7 +1,8 @@
 """The first thing every entry point runs: switches that libraries read once, set before they are imported.
 
-Each of them was measured to fail silently when set late: LangGraph reads its msgpack switch at import (a forged
-checkpoint row otherwise runs code), unstructured phones home while it is imported, NeMo Guardrails at its first use.
+Each of them was measured to fail silently when set late: LangGraph reads its msgpack switch at import (a
+forged row of a thread otherwise runs code), unstructured phones home while it is imported, NeMo Guardrails at
+its first use.
 This is the one file that writes to the environment.
 """
 

@@ -1,4 +1,4 @@
-"""What the house has, holds and lacks: `/v1/status`, `/healthz`, `/readyz`, and the same lines on the command line."""
+"""What the house has, holds and lacks: `/v1/status`, `/healthz`, `/readyz`."""
 
 from __future__ import annotations
 

@@ -129,8 +129,8 @@ class Inbox:
             return
         if self._size > self._max_bytes:
             raise Oversized(
-                f"{self.uploads[-1].name} is larger than {self._max_bytes // 1024**2} MiB, the most that is taken "
-                "over HTTP (PAGEWARDEN_MAX_UPLOAD_BYTES)."
+                f"{self.uploads[-1].name} is larger than {self._max_bytes // 1024**2} MiB, the most that is "
+                "taken over HTTP (PAGEWARDEN_MAX_UPLOAD_BYTES)."
             )
         self._file.write(piece[start:end])
 

@@ -1,11 +1,13 @@
 """The local model, started when it is first needed: adding and searching never load it.
 
-It satisfies LanguageModel, so that the agent does not know. A child that died is started anew with the next question.
+It satisfies LanguageModel, so that the agent does not know. A child that died is started anew with the next
+question.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -60,17 +62,12 @@ class LocalModel:
             )
             return self._client
 
-    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncIterator[str]:
+    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
         """Yield the answer piece by piece."""
         model = await self.start()
-        pieces = model.stream(messages, max_tokens=max_tokens)
-        try:
+        async with aclosing(model.stream(messages, max_tokens=max_tokens)) as pieces:
             async for piece in pieces:
                 yield piece
-        finally:
-            # The Protocol promises an iterator; where it is a generator, closing it hangs up on the server.
-            if isinstance(pieces, AsyncGenerator):
-                await pieces.aclose()
 
     async def reply(self, messages: Sequence[Message], *, schema: type[Reply], max_tokens: int) -> Reply:
         """Ask by JSON schema."""

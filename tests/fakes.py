@@ -221,7 +221,9 @@ def _bag(text: str) -> set[str]:
 # ---------------------------------------------------------------------------------------------------
 
 
-def a_citation(n: int = 1, *, document: Document | None = None, page_no: int = 2, quote: str = "") -> Citation:
+def a_citation(
+    n: int = 1, *, document: Document | None = None, page_no: int = 2, quote: str = ""
+) -> Citation:
     """Make a citation of one row in the middle of a page."""
     document = document or a_document(tenant="default")
     return Citation(
@@ -289,7 +291,7 @@ class FakeAgent:
         """Yield the script of the question, or an abstention."""
         self.asked.append(question)
         done = False
-        nothing = an_answer(kind="abstention", text="I found no evidence for an answer.", reason="no_evidence")
+        nothing = an_answer(kind="abstention", text="I found no evidence.", reason="no_evidence")
         try:
             for event in self.script.get(question.text, [nothing]):
                 await anyio.sleep(self.pause_s)
@@ -335,7 +337,7 @@ class FakeShelf:
         """Read the file and hold a document of three pages."""
         if self.error is not None:
             raise self.error
-        self.came.append((name, collection, path.name, path.read_bytes()))
+        self.came.append((name, collection, path.name, path.read_bytes()))  # noqa: ASYNC240
         if name in self.refusals:
             return self.refusals[name]
         for done in range(4):

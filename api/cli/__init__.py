@@ -1,7 +1,7 @@
 """The command line: `main()` and the verbs, one a file.
 
-A verb's file imports typer alone at its top; what the verb needs is imported when it runs, so that `--help` costs
-little more than Python itself.
+A verb's file imports typer alone at its top; what the verb needs is imported when it runs, so that `--help`
+costs little more than Python itself.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def _python() -> Check:
 
 
 def _modules() -> Check:
-    """Our package `guardrails` and the package guardrails-ai have the same module name: one hides the other."""
+    """Our package `guardrails` and the package guardrails-ai share a module name: one hides the other."""
     import guardrails
 
     ours = (

@@ -1,6 +1,6 @@
-"""The way to a library: through the running server of the same home when there is one, else by opening it here.
+"""The way to a library: through the running server of its home when there is one, else by opening it here.
 
-The index belongs to one process at a time, so while `pagewarden serve` runs, every other verb goes through it.
+The index belongs to one process at a time: while `pagewarden serve` runs, every other verb goes through it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The process edge of the command line: runs a verb, prints its JSON, turns errors into a sentence and an exit code.
+"""The process edge of the command line: runs a verb, turns errors into a sentence and an exit code.
 
 0 ok, 1 internal, 2 usage, 3 refused or failed input, 4 something missing, 5 locked or port in use.
 """

@@ -52,7 +52,8 @@ def evaluate(
             async for score in scored(agent, asked, held, scope=scope, ask=ask):
                 scores.append(score)
                 mark = {True: "right", False: "wrong", None: "-"}[score.right]
-                line = f"{len(scores):3}/{len(asked)} {mark:5} page rank {score.page_rank}  {score.gold.question}"
+                line = f"{len(scores):3}/{len(asked)} {mark:5} page rank {score.page_rank}"
+                line += f"  {score.gold.question}"
                 screen.print(line, markup=False, highlight=False)
         told = report(scores).model_dump_json(indent=2)
         if as_json is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import secrets
@@ -18,6 +17,8 @@ from api.cli.edge import console, print_json, run
 from api.cli.options import AsJson, Home, Usage, settings_of
 
 if TYPE_CHECKING:
+    import asyncio
+
     from uvicorn import Server
 
     from api.house import House
@@ -121,6 +122,8 @@ def _listening(settings: ApiSettings, *, once: bool) -> Iterator[socket.socket |
 
 
 async def _stay_up(house: House, settings: ApiSettings, listener: socket.socket, told: StatusOut) -> None:
+    import asyncio
+
     from api.app import create_app
     from api.cli.door import Running, announce, withdraw
     from api.settings import is_loopback
@@ -151,7 +154,7 @@ def _server(app: object) -> Server:
     import uvicorn
 
     class Quiet(uvicorn.Server):
-        """uvicorn without its own signal handling: it would raise SIGTERM again before the house is closed."""
+        """uvicorn without its own signals: it would raise SIGTERM again before the house is closed."""
 
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
