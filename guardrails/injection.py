@@ -275,6 +275,39 @@ _PHRASES = (
         |into a code|without)|$)|(?:starting|beginning) with (?:the words |the phrase )?you are)""",
         order=True,
     ),
+    _phrase(
+        "prompt_probing",
+        1.0,
+        "your prompt|your system prompt",
+        rf"""(?:{_SHOW}|see|quote|paraphrase|characteri[sz]e|recall|access|extract) (?:(?:me|us|out|all|of
+        |the|to|some|any|parts?) ){{0,4}}
+        your (?:\w+ )?prompts?(?! (?:response|reply|attention|payment|service|delivery|action|answer|help
+        |and|assistance))""",
+        order=True,
+    ),
+    _phrase(
+        "prompt_probing",
+        1.0,
+        "your |you given|you been given|you were given",
+        rf"""(?:{_SHOW}|include|see|reveal|disclosing|sharing) (?:(?:me|us|out|all|any|of|the|to|parts?|in
+        |with) ){{0,4}}your (?:\w+ )?
+        (?:initiali[sz]ation(?: text)?|operational (?:guidelines|parameters|instructions|directives)
+        |behaviou?ral (?:guidelines|constraints|instructions)|hidden (?:guidelines|configuration|rules
+        |directives)
+        |internal (?:guidelines|rules|directives|instructions)|safety (?:training|guidelines|instructions))
+        |(?:what|which|tell me the|list the) (?:\w+ )?(?:instructions|directives|rules|prompts?) (?:were
+        |have|are|did) you (?:been )?
+        (?:given|told|receive|programmed with|get)""",
+        order=True,
+    ),
+    _phrase(
+        "override",
+        0.5,
+        "ignore|disregard|forget|override",
+        r"""(?:ignore|disregard|forget|override) (?:all |any |every |the )?(?:restrictions|guidelines
+        |instructions|safety)(?= and (?:show|reveal|tell|help|answer)| \.|$)""",
+        order=True,
+    ),
     # -- hidden orders to whoever reads the document for somebody
     _phrase(
         "hidden_order", 1.0, "attention|note |notice|message|instruction|memo|important",
@@ -341,7 +374,8 @@ _FORGED = (
         1.0,
         re.compile(
             r"<\|(?:im_start|im_end|system|user|assistant|start_header_id|end_header_id|eot_id|endoftext"
-            r"|end_of_turn|end)\|>|<<\s?/?sys\s?>>|\[/?inst\]|<(?:start|end)_of_turn>|<\|?/?(?:system|im_start)\|>"
+            r"|end_of_turn|end)\|>|<<\s?/?sys\s?>>|\[/?inst\]|<(?:start|end)_of_turn>|<\|?/?(?:system"
+            r"|im_start)\|>"
         ),
     ),
     (
@@ -354,8 +388,19 @@ _FORGED = (
     (
         1.0,
         re.compile(
-            r"</(?:instructions?|context|documents?|user|prompt|data|evidence|question|passage|sources?|user_input"
+            r"</(?:instructions?|context|documents?|user|prompt|data|evidence|question|passage|sources?"
+            r"|user_input"
             r"|system)>\s*(?:<\s?(?:system|instruction|admin)|(?:system|new)\b|ignore|you (?:are|must)|now )"
+        ),
+    ),
+    (
+        1.0,
+        re.compile(
+            r"[\[({%<]{1,2}\s?(?:debug|admin|note|internal|system|developer|override|instructions?"
+            r"|important)(?:_mode)?\s?:"
+            r"[^\])}>]{0,200}\b(?:(?:your|hidden|system|full|operational) (?:\w+ )?(?:prompts?"
+            r"|instructions?|guidelines"
+            r"|configuration|initiali[sz]ation|directives|rules)|ignore|disregard|safety)\b"
         ),
     ),
     (

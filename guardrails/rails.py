@@ -354,15 +354,16 @@ def _looks_random(text: str) -> bool:
         return True
     if len(text) >= 32 and _entropy(text) >= 4.3 and not text.islower() and re.fullmatch(r"[\w/+=-]+", text):
         return any(map(str.isdigit, text))
-    turns = sum(_sort(a) != _sort(b) for a, b in pairwise(text))
-    digits = sum(c.isdigit() for c in text)
-    return digits >= 2 and any(c.isalpha() for c in text) and turns >= len(text) / 4
+    bare = "".join(filter(str.isalnum, text))
+    turns = sum(_sort(a) != _sort(b) for a, b in pairwise(bare))
+    digits = sum(c.isdigit() for c in bare)
+    return digits >= 2 and any(c.isalpha() for c in bare) and turns >= len(text) / 4
 
 
 def _sort(char: str) -> str:
     if char.isdigit():
         return "digit"
-    return "upper" if char.isupper() else "lower" if char.isalpha() else "other"
+    return "upper" if char.isupper() else "lower"
 
 
 class Personal:
