@@ -11,19 +11,21 @@ import copy
 import csv
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
-from lxml import etree, html
+from lxml import etree, html  # type: ignore[import-untyped]
 
 from ingest.errors import Damaged
 from ingest.records import ElementKind
 from ingest.sources import DOCX, HTML, PPTX, XLSX, decode
 
-_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])|opacity\s*:\s*0(?![.\d])")
+_HIDDEN_STYLE = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])|opacity\s*:\s*0(?![.\d])"
+)
 _UNSEEN = ("script", "style", "noscript", "template", "iframe", "object", "embed", "svg", "head")
 _KINDS: dict[str, ElementKind] = {
     "Title": "title",
@@ -122,7 +124,7 @@ def _clean(text: str) -> str:
 
 
 def _grid(table: str) -> tuple[tuple[tuple[str, ...], ...], int]:
-    """Parse an HTML table into equal rows and the count of rows that head it; ((), 0) where it says nothing."""
+    """Parse an HTML table into equal rows and the count of its header rows; ((), 0) where it is empty."""
     if not table:
         return (), 0
     root = html.fragment_fromstring(table, create_parent=True)
@@ -168,7 +170,7 @@ def _is_number(text: str) -> bool:
 
 
 def visible_html(text: str) -> str:
-    """Return the page without what nobody sees: scripts, comments, hidden elements, other documents inside."""
+    """Return the page without what nobody sees: scripts, comments, hidden elements, embedded documents."""
     text = re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
     parser = html.HTMLParser(remove_comments=True, remove_pis=True, no_network=True, huge_tree=False)
     try:
@@ -186,7 +188,7 @@ def visible_html(text: str) -> str:
         heading = html.Element("h1")
         heading.text = title
         body.insert(0, heading)
-    return html.tostring(root, encoding="unicode")
+    return str(html.tostring(root, encoding="unicode"))
 
 
 def _expand(table: Any) -> None:
@@ -264,7 +266,9 @@ def _read_csv(path: Path) -> list[Any]:
 
 def _delimiter(text: str) -> str:
     lines = text.splitlines()[:20]
-    return max(",;\t|", key=lambda mark: (min((line.count(mark) for line in lines if line), default=0), mark == ","))
+    return max(
+        ",;\t|", key=lambda mark: (min((line.count(mark) for line in lines if line), default=0), mark == ",")
+    )
 
 
 def _read_html(path: Path) -> list[Any]:
@@ -278,7 +282,7 @@ def _partition_html(text: str) -> list[Any]:
 
 
 def _read_md(path: Path) -> list[Any]:
-    import markdown
+    import markdown  # type: ignore[import-untyped]
 
     text = decode(path.read_bytes())
     page = markdown.markdown(text, extensions=["tables", "fenced_code", "sane_lists"])

@@ -64,6 +64,21 @@ class Sheet:
     objects: int
 
     @property
+    def silent_pictures(self) -> tuple[Rect, ...]:
+        """Pictures large enough to say something, in which the text layer has (nearly) no word."""
+        area = self.width_pt * self.height_pt
+        return tuple(
+            rect
+            for rect in self.pictures
+            if 0.06 * area < (rect.x1 - rect.x0) * (rect.y1 - rect.y0) < 0.85 * area
+            and sum(
+                rect.x0 <= w.x0 and w.x1 <= rect.x1 and rect.y0 <= w.y0 and w.y1 <= rect.y1
+                for w in self.words
+            )
+            < 5
+        )
+
+    @property
     def picture_share(self) -> float:
         """Area of the largest picture, as a share of the page."""
         largest = max(((p.x1 - p.x0) * (p.y1 - p.y0) for p in self.pictures), default=0.0)
@@ -102,14 +117,14 @@ def count_pages(path: Path) -> int:
         return len(document)
 
 
-def read_sheets(path: Path, first: int, last: int) -> Iterator[Sheet]:
-    """Yield the pages `first` to `last` (from 1, inclusive) with their words and pictures.
-
-    Raises Unreadable naming the page that does not load.
-    """
+def read_sheets(path: Path, first: int, last: int) -> Iterator[Sheet | Unreadable]:
+    """Yield the pages `first` to `last` (from 1, inclusive); one that does not load comes as its error."""
     with open_pdf(path) as document:
         for no in range(first, last + 1):
-            yield _read_sheet(document, no)
+            try:
+                yield _read_sheet(document, no)
+            except Unreadable as error:
+                yield error
 
 
 def judge(sheet: Sheet) -> Verdict:
@@ -127,7 +142,9 @@ def judge(sheet: Sheet) -> Verdict:
     text = "".join(word.text for word in sheet.words)
     broken = sum(unicodedata.category(c) in {"Co", "Cc", "Cn", "Cs"} or c == "\ufffd" for c in text)
     if broken > 0.15 * len(text):
-        reason = f"The text layer is unreadable ({100 * broken // len(text)} % of its characters mean nothing)."
+        reason = (
+            f"The text layer is unreadable ({100 * broken // len(text)} % of its characters mean nothing)."
+        )
         return Verdict(needs_eyes=True, words=(), reason=reason)
     inside = tuple(word for word in sheet.words if _inside(word, sheet))
     if len(inside) < 0.5 * count:
@@ -135,6 +152,8 @@ def judge(sheet: Sheet) -> Verdict:
     if len(inside) < _MIN_WORDS and share >= _PICTURE_SHARE:
         reason = f"{len(inside)} words in the text layer, one picture covers {share:.0%} of the page."
         return Verdict(needs_eyes=True, words=inside, reason=reason)
+    if share >= 0.85 and _sane_share(inside) < 0.75:
+        return Verdict(needs_eyes=True, words=(), reason="A scan whose own text layer is garbled.")
     note = f" {len(sheet.hidden)} words that are not painted were left out." if sheet.hidden else ""
     return Verdict(needs_eyes=False, words=inside, reason=f"{len(inside)} words in the text layer.{note}")
 
@@ -142,7 +161,9 @@ def judge(sheet: Sheet) -> Verdict:
 def _judge_hidden(sheet: Sheet) -> Verdict:
     hidden = tuple(word for word in sheet.hidden if _inside(word, sheet))
     if sheet.picture_share < _PICTURE_SHARE:
-        return Verdict(needs_eyes=True, words=(), reason=f"None of the {len(hidden)} words in the text layer is painted.")
+        return Verdict(
+            needs_eyes=True, words=(), reason=f"None of the {len(hidden)} words in the text layer is painted."
+        )
     if _sane_share(hidden) < 0.75:
         return Verdict(needs_eyes=True, words=(), reason="A scan whose own text layer is garbled.")
     reason = f"A scan that carries its own text layer ({len(hidden)} words)."
@@ -152,10 +173,20 @@ def _judge_hidden(sheet: Sheet) -> Verdict:
 def _sane_share(words: Sequence[Word]) -> float:
     """Share of the Latin words that could be words: vowels in them, letters not mixed with signs."""
     latin = [re.sub(r"^\W+|\W+$", "", word.text) for word in words]
-    latin = [word for word in latin if word.isascii() and len(word) > 2 and not re.fullmatch(r"[\d.,:/$%()-]+", word)]
+    latin = [
+        word
+        for word in latin
+        if word.isascii() and len(word) > 2 and not re.fullmatch(r"[\d.,:/$%()-]+", word)
+    ]
     if len(latin) < 5:
-        return 0.0 if len(words) < 5 else 1.0
-    sane = sum(bool(re.fullmatch(r"[A-Za-z]+(['’-][A-Za-z]+)*", w) and re.search("[aeiouyAEIOUY]", w)) for w in latin)
+        # Other scripts, or figures: sane where a good part of the words is longer than a speck of dust.
+        long = sum(
+            len(word.text) >= 4 or any(c.isalpha() and not c.isascii() for c in word.text) for word in words
+        )
+        return 1.0 if long > 0.3 * len(words) else 0.0
+    sane = sum(
+        bool(re.fullmatch(r"[A-Za-z]+(['’-][A-Za-z]+)*", w) and re.search("[aeiouyAEIOUY]", w)) for w in latin
+    )
     return sane / len(latin)
 
 
@@ -195,7 +226,9 @@ class _Frame:
         width, height = abs(self.right - self.left) or 1.0, abs(self.top - self.bottom) or 1.0
         self.width, self.height = (width, height) if self.turn in {0, 180} else (height, width)
 
-    def shown(self, left: float, bottom: float, right: float, top: float) -> tuple[float, float, float, float]:
+    def shown(
+        self, left: float, bottom: float, right: float, top: float
+    ) -> tuple[float, float, float, float]:
         """Turn (left, bottom, right, top) into (x0, y0, x1, y1), origin top left."""
         if self.turn == 0:
             return left - self.left, self.top - top, right - self.left, self.top - bottom
@@ -269,7 +302,9 @@ def _text(textpage: Any) -> str:
             return text
     # pdfium's text and its characters disagree (surrogates, dropped glyphs): ask for each.
     codes = (raw.FPDFText_GetUnicode(textpage, index) for index in range(count))
-    return "".join(chr(code) if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000 else " " for code in codes)
+    return "".join(
+        chr(code) if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000 else " " for code in codes
+    )
 
 
 def _pen(textpage: Any, index: int, owner: int, page_turn: int) -> _Pen:
@@ -280,7 +315,12 @@ def _pen(textpage: Any, index: int, owner: int, page_turn: int) -> _Pen:
     buffer = ctypes.create_string_buffer(128)
     length = raw.FPDFText_GetFontInfo(textpage, index, buffer, 128, ctypes.byref(flags))
     name = buffer.raw[: min(length, 128)].lower()
-    bold = b"bold" in name or b"black" in name or b"heavy" in name or raw.FPDFText_GetFontWeight(textpage, index) >= 600
+    bold = (
+        b"bold" in name
+        or b"black" in name
+        or b"heavy" in name
+        or raw.FPDFText_GetFontWeight(textpage, index) >= 600
+    )
     angle = math.degrees(math.atan2(matrix.b, matrix.a)) if (matrix.a or matrix.b) else 0.0
     # Turned clockwise as shown: the page's own turn takes the text along.
     turn = round((page_turn - angle) / 90) * 90 % 360

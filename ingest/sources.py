@@ -1,4 +1,4 @@
-"""A file that somebody wants read: opened, measured, recognised by its content, and refused where it is dangerous.
+"""A file that somebody wants read: opened, measured, recognised by its content, refused where dangerous.
 
 The suffix is never trusted where the content speaks for itself; only text formats, which all look alike,
 are told apart by it. Archives are judged by their directory and then streamed once, before any vendor's
@@ -58,7 +58,9 @@ _OFFICE_FOLDERS = (("word/", DOCX), ("ppt/", PPTX), ("xl/", XLSX))
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 _ARCHIVES = (".zip", ".7z", ".rar", ".gz", ".bz2", ".xz", ".tar", ".jar")
 _XML = (".xml", ".rels", ".vml", ".svg")
-SUPPORTED = "PDF, PNG, JPEG, TIFF, WebP, DOCX, PPTX, XLSX, CSV, TSV, HTML, Markdown, plain text and e-mail (.eml)"
+SUPPORTED = (
+    "PDF, PNG, JPEG, TIFF, WebP, DOCX, PPTX, XLSX, CSV, TSV, HTML, Markdown, plain text and e-mail (.eml)"
+)
 
 #: Office XML packs 20 to 60 times; the densest honest workbook of the development set packs 150 times.
 _MAX_RATIO = 250
@@ -111,8 +113,12 @@ def open_source(path: Path, *, name: str, settings: IngestSettings) -> Source:
     elif media_type in IMAGES:
         _judge_image(content)
     elif media_type == HTML and re.search(r"<!DOCTYPE[^>]*\[|<!ENTITY", decode(content), re.IGNORECASE):
-        raise Hostile("The page declares XML entities of its own; remove its DOCTYPE subset and add it again.")
-    return Source(path=path, name=shown, media_type=media_type, bytes=len(content), revision=content_hash(content))
+        raise Hostile(
+            "The page declares XML entities of its own; remove its DOCTYPE subset and add it again."
+        )
+    return Source(
+        path=path, name=shown, media_type=media_type, bytes=len(content), revision=content_hash(content)
+    )
 
 
 def decode(content: bytes) -> str:
@@ -155,10 +161,15 @@ def _read(path: Path, settings: IngestSettings) -> bytes:
         raise Hostile(
             f"{safe_name(path.name)!r} cannot be opened as a plain file; links and devices are not followed."
         ) from error
+    facts = os.fstat(descriptor)
+    if stat.S_ISDIR(facts.st_mode):
+        os.close(descriptor)
+        raise Hostile(f"{safe_name(path.name)!r} is a folder; add the files inside.")
     with open(descriptor, "rb") as file:
-        facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
-            raise Hostile(f"{safe_name(path.name)!r} is no plain file; add the files inside a folder one by one.")
+            raise Hostile(
+                f"{safe_name(path.name)!r} is no plain file; copy it to a folder and add that."
+            )
         if facts.st_size == 0:
             raise Empty("The file is empty (0 bytes); save it again at its source.")
         content = file.read(settings.max_bytes + 1)
@@ -188,7 +199,9 @@ def _sniff(content: bytes, *, suffix: str) -> str:
 def _ole_error(content: bytes) -> InputError:
     if "EncryptedPackage".encode("utf-16-le") in content:
         return Encrypted("The document is protected by a password; save a copy without one and add that.")
-    return UnknownType(f"Office files from before 2007 are not read; save it as .docx, .xlsx or .pptx. Read are {SUPPORTED}.")
+    return UnknownType(
+        f"Office files from before 2007 are not read; save it as .docx, .xlsx or .pptx. Read are {SUPPORTED}."
+    )
 
 
 def _text_type(content: bytes, suffix: str) -> str:
@@ -211,7 +224,9 @@ def _office_type(content: bytes) -> str:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise Damaged("The file does not open (its directory is broken); save it again at its source.") from error
+        raise Damaged(
+            "The file does not open (its directory is broken); save it again at its source."
+        ) from error
     if "[Content_Types].xml" in names:
         for folder, media_type in _OFFICE_FOLDERS:
             if any(name.startswith(folder) for name in names):
@@ -266,11 +281,15 @@ def _judge_members(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], lim
             for piece in _pieces(stream):
                 unpacked += len(piece)
                 if unpacked > limit:
-                    raise Bomb("The document unpacks to more than its directory admits; do not trust this file.")
+                    raise Bomb(
+                        "The document unpacks to more than its directory admits; do not trust this file."
+                    )
                 # NULs go so that UTF-16 hides nothing; Office XML never carries a DTD.
                 seen = tail + piece.replace(b"\x00", b"")
                 if is_xml and (b"<!DOCTYPE" in seen or b"<!ENTITY" in seen):
-                    raise Hostile("The document declares XML entities of its own; save it again with an office program.")
+                    raise Hostile(
+                        "The document declares XML entities of its own; save it again with an office program."
+                    )
                 tail = seen[-16:]
 
 
@@ -291,4 +310,6 @@ def _judge_image(content: bytes) -> None:
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise Damaged("The picture does not open; export it again at its source.") from error
     if width * height > MAX_PIXELS:
-        raise TooLarge(f"The picture has {width} x {height} pixels, over {MAX_PIXELS}; scale it down and add it again.")
+        raise TooLarge(
+            f"The picture has {width} x {height} pixels, over {MAX_PIXELS}; scale it down and add it again."
+        )

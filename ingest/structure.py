@@ -1,17 +1,18 @@
 """From words with boxes to what a page says: columns, headings, paragraphs, lists, tables, in reading order.
 
 No vendor and no file in here: a PDF's text layer and a scan's OCR come through the same rules. Words become
-segments (stretches without a wide gap), segments become columns where prose stands side by side (the gutters of
-an XY-cut, Nagy 1992, but only those that cut no table), and rows of a column become blocks; tables are found by
-alignment in `ingest/tables.py`.
+segments (stretches without a wide gap), segments become columns where prose stands side by side (the gutters
+of an XY-cut, Nagy 1992, but only those that cut no table), and rows of a column become blocks; tables are found
+by alignment in `ingest/tables.py`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -55,23 +56,43 @@ _LEADER = re.compile(r"[.·…_‥-]{4,}|[.…]{3}")
 _BULLET = re.compile(r"[•●○▪■◦‣➢➤✓❖–—*·\uf0b7o-]")
 _MARKER = re.compile(r"(?:[•●○▪■◦‣➢➤✓❖·\uf0b7]|[–—*-](?=\s)|\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)](?=\s))")
 _ORDINAL = re.compile(r"(?:\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.)]|\d{1,2}(?:\.\d{1,2}){0,3}\.?|[A-Z]\.)")
-_NUMBERED = re.compile(r"(?:(?:\d{1,2}\.)*\d{1,2}\.?|[A-Z]\.|(?:PART|Part)\s+[IVX]+\b\.?|(?:ITEM|Item)\s+\d+[A-C]?\.)\s*[A-Z]")
-_CAPTION = re.compile(r"(?:Figure|Fig\.|FIGURE|Table|TABLE|Exhibit|Chart|Abbildung|Tabelle|Tableau)\s*[A-Z]?\d+[A-Za-z]?\s*[.:|\-–—)]|(?:Figure|Table)\s+\d+(?:\.\d+)?\s+[A-Z]")
-_PAGE_NUMBER = re.compile(r"(?:page\s*|p\.\s*|[-–—|\s]*)?(?:\d{1,4}|[ivxlc]{1,6}|[A-Z]-?\d{1,3})(?:\s*(?:of|/)\s*\d{1,4})?[-–—|\s]*", re.IGNORECASE)
+_NUMBERED = re.compile(
+    r"(?:(?:\d{1,2}\.)*\d{1,2}\.?|[A-Z]\.|(?:PART|Part)\s+[IVX]+\b\.?|(?:ITEM|Item)\s+\d+[A-C]?\.)\s*[A-Z]"
+)
+_CAPTION = re.compile(
+    r"(?:Figure|Fig\.|FIGURE|Table|TABLE|Exhibit|Chart|Abbildung|Tabelle|Tableau)\s*[A-Z]?\d+[A-Za-z]?\s*[.:|\-–—)]|(?:Figure|Table)\s+\d+(?:\.\d+)?\s+[A-Z]"
+)
+_PAGE_NUMBER = re.compile(
+    r"(?:page\s*|p\.\s*|[-–—|\s]*)?(?:\d{1,4}|[ivxlc]{1,6}|[A-Z]-?\d{1,3})(?:\s*(?:of|/)\s*\d{1,4})?[-–—|\s]*",
+    re.IGNORECASE,
+)
 _ENDS_SENTENCE = re.compile(r"[.!?:;][\"”’)\]]*$")
 
 
-def lay_out(words: Sequence[Word], *, width: float, height: float, pictures: Sequence[Rect] = ()) -> list[Block]:
+def lay_out(
+    words: Sequence[Word],
+    *,
+    width: float,
+    height: float,
+    pictures: Sequence[Rect] = (),
+    picture_words: Mapping[Rect, Sequence[Word]] | None = None,
+) -> list[Block]:
     """Turn a page's words into blocks in reading order; sideways writing comes after the upright.
 
-    Every word ends up in exactly one block, dot leaders excepted.
+    Every word ends up in exactly one block, dot leaders excepted. `picture_words` are those that OCR read in a
+    picture; they become part of its figure.
     """
     blocks: list[Block] = []
     turns = Counter(word.turn for word in words)
     for turn, _ in turns.most_common():
         upright, frame = _upright([word for word in words if word.turn == turn], turn, width, height)
         blocks += _Layout(frame, turn).blocks(upright)
-    return _with_figures(blocks, pictures, width, height)
+    inner = {
+        rect: lay_out(found, width=width, height=height)
+        for rect, found in (picture_words or {}).items()
+        if found
+    }
+    return _with_figures(blocks, pictures, inner, width, height)
 
 
 def finish(pages: Sequence[Sequence[Block]]) -> list[tuple[Element, ...]]:
@@ -87,7 +108,9 @@ def finish(pages: Sequence[Sequence[Block]]) -> list[tuple[Element, ...]]:
     ranks = {key: min(place, 6) for place, key in enumerate(sorted(sizes, reverse=True), start=1)}
     return [
         tuple(
-            replace(block.element, level=ranks[_rank_key(block)]) if block.element.kind == "title" else block.element
+            replace(block.element, level=ranks[_rank_key(block)])
+            if block.element.kind == "title"
+            else block.element
             for block in page
         )
         for page in kept
@@ -132,16 +155,18 @@ def _upright(words: Sequence[Word], turn: int, width: float, height: float) -> t
     """Turn words so that they read left to right, with the way back for their boxes."""
 
     def page_box(x0: float, y0: float, x1: float, y1: float) -> Box:
-        return Box(
-            x0=_unit(x0 / width), y0=_unit(y0 / height), x1=_unit(x1 / width), y1=_unit(y1 / height)
-        )
+        return Box(x0=_unit(x0 / width), y0=_unit(y0 / height), x1=_unit(x1 / width), y1=_unit(y1 / height))
 
     if turn == 90:  # reads downwards: x runs down the page, y runs to the left
         moved = [w._replace(x0=w.y0, y0=width - w.x1, x1=w.y1, y1=width - w.x0) for w in words]
         return moved, _Frame(height, width, lambda a, b, c, d: page_box(width - d, a, width - b, c))
     if turn == 180:
-        moved = [w._replace(x0=width - w.x1, y0=height - w.y1, x1=width - w.x0, y1=height - w.y0) for w in words]
-        return moved, _Frame(width, height, lambda a, b, c, d: page_box(width - c, height - d, width - a, height - b))
+        moved = [
+            w._replace(x0=width - w.x1, y0=height - w.y1, x1=width - w.x0, y1=height - w.y0) for w in words
+        ]
+        return moved, _Frame(
+            width, height, lambda a, b, c, d: page_box(width - c, height - d, width - a, height - b)
+        )
     if turn == 270:  # reads upwards
         moved = [w._replace(x0=height - w.y1, y0=w.x0, x1=height - w.y0, y1=w.x1) for w in words]
         return moved, _Frame(height, width, lambda a, b, c, d: page_box(b, height - c, d, height - a))
@@ -197,9 +222,7 @@ class _Layout:
     def _prose(self, lines: list[Cell]) -> list[Block]:
         if not lines:
             return []
-        steps = [
-            b.y1 - a.y1 for a, b in zip(lines, lines[1:], strict=False) if 0.7 < (b.y1 - a.y1) / max(a.size, 1) < 2.2
-        ]
+        steps = [b.y1 - a.y1 for a, b in pairwise(lines) if 0.7 < (b.y1 - a.y1) / max(a.size, 1) < 2.2]
         leading = median(steps) if steps else 1.3 * self.body
         right = max(line.x1 for line in lines)
         groups: list[list[Cell]] = []
@@ -218,10 +241,16 @@ class _Layout:
         return Block(element=Element(kind=kind, text=text, spans=spans), size=size, bold=bold)
 
     def _paragraph(self, lines: list[Cell]) -> tuple[str, tuple[Span, ...]]:
-        text, spans = "", []
+        text = ""
+        spans: list[Span] = []
         for line in lines:
             start = line.text
-            if text.endswith(("-", "\u00ad")) and len(text) > 1 and text[-2].isalpha() and start[:1].islower():
+            if (
+                text.endswith(("-", "\u00ad"))
+                and len(text) > 1
+                and text[-2].isalpha()
+                and start[:1].islower()
+            ):
                 cut = self._without_hyphen(text, start)
                 if len(cut) < len(text):
                     spans[-1] = replace(spans[-1], end=len(cut))
@@ -245,13 +274,21 @@ class _Layout:
         letters = [c for c in text if c.isalpha()]
         if _CAPTION.match(text):
             return "caption"
-        if self.turn in {0, 180} and letters and len(lines) <= 3 and count <= 25 and not text.endswith((",", ";")):
+        if (
+            self.turn in {0, 180}
+            and letters
+            and len(lines) <= 3
+            and count <= 25
+            and not text.endswith((",", ";"))
+        ):
             if text.endswith(".") and count > 7:
                 return "list" if _MARKER.match(text) else "paragraph"
             if size >= 1.15 * self.body and (len(letters) > 2 or count > 1):
                 return "title"
             short = count <= 14 and not (text.endswith(".") and count > 4)
-            shouts = len(letters) > 3 and text.upper() == text and text.lower() != text and size >= 0.9 * self.body
+            shouts = (
+                len(letters) > 3 and text.upper() == text and text.lower() != text and size >= 0.9 * self.body
+            )
             if short and (bold or shouts) and (len(letters) > 2) and not _MARKER.match(text):
                 return "title"
             if short and bold and _NUMBERED.match(text):
@@ -274,7 +311,7 @@ def _begins(line: Cell, block: list[Cell], *, leading: float, right: float) -> b
     em = max(line.size, 1.0)
     ended = bool(_ENDS_SENTENCE.search(last.text))
     if line.x0 > last.x0 + 0.8 * em and not _MARKER.match(block[0].text):
-        return ended or len(block) > 1 and line.x0 > block[1].x0 + 0.8 * em and last.x1 < right - 4 * em
+        return ended or (len(block) > 1 and line.x0 > block[1].x0 + 0.8 * em and last.x1 < right - 4 * em)
     if ended and last.x1 < right - 8 * em and line.text[:1].isupper():
         return True
     # A short line that no word of the next could not have joined ended on purpose.
@@ -314,7 +351,11 @@ def _widest_space(left: str, right: str) -> float:
 
 
 def _figure(text: str) -> bool:
-    return bool(text) and (text[-1].isdigit() or text[-1] in "%)—–$" or text[0] in "$(—–€£") and not text[0].isalpha()
+    return (
+        bool(text)
+        and (text[-1].isdigit() or text[-1] in "%)—–$" or text[0] in "$(—–€£")
+        and not text[0].isalpha()
+    )
 
 
 def _cell(words: list[Word]) -> Cell:
@@ -330,7 +371,7 @@ def _cell(words: list[Word]) -> Cell:
 
 
 def rows_of(segments: list[Cell]) -> list[Row]:
-    """Collect segments that stand on one line, top down, left to right; neighbours without a gap are joined."""
+    """Collect segments into lines, top down, left to right; neighbours without a gap are joined."""
     rows: list[list[Cell]] = []
     for segment in sorted(segments, key=lambda s: (s.y0 + s.y1, s.x0)):
         if rows:
@@ -355,7 +396,9 @@ def _touching(cells: list[Cell]) -> list[Cell]:
 
 
 def _gap(left: Cell, right: Cell) -> float:
-    return _widest_space(left.text.rsplit(" ", 1)[-1], right.text.split(" ", 1)[0]) * min(left.size, right.size)
+    return _widest_space(left.text.rsplit(" ", 1)[-1], right.text.split(" ", 1)[0]) * min(
+        left.size, right.size
+    )
 
 
 def _joined_markers(row: Row) -> Row:
@@ -403,7 +446,9 @@ def _is_columned(left: list[Cell], right: list[Cell]) -> bool:
     """Prose on both sides, or something on one side only."""
     if not left or not right:
         return sum(_prosy(s) for s in left or right) >= 2
-    return sum(map(_prosy, left)) >= max(2, 0.4 * len(left)) and sum(map(_prosy, right)) >= max(2, 0.4 * len(right))
+    return sum(map(_prosy, left)) >= max(2, 0.4 * len(left)) and sum(map(_prosy, right)) >= max(
+        2, 0.4 * len(right)
+    )
 
 
 def _bands(segments: list[Cell], gutter: float) -> list[tuple[list[Cell], bool]]:
@@ -446,7 +491,10 @@ def _gutter(segments: list[Cell]) -> float | None:
 
 
 def _side_by_side(left: list[Cell], right: list[Cell]) -> bool:
-    top, bottom = max(min(s.y0 for s in left), min(s.y0 for s in right)), min(max(s.y1 for s in left), max(s.y1 for s in right))
+    top, bottom = (
+        max(min(s.y0 for s in left), min(s.y0 for s in right)),
+        min(max(s.y1 for s in left), max(s.y1 for s in right)),
+    )
     both = [s for s in (*left, *right) if s.y1 > top and s.y0 < bottom]
     return len(both) >= 6
 
@@ -457,21 +505,72 @@ def _filled(side: list[Cell]) -> bool:
     return median(s.x1 - s.x0 for s in side) >= 0.55 * (x1 - x0)
 
 
-def _with_figures(blocks: list[Block], pictures: Sequence[Rect], width: float, height: float) -> list[Block]:
+def _with_figures(
+    blocks: list[Block],
+    pictures: Sequence[Rect],
+    inner: Mapping[Rect, Sequence[Block]],
+    width: float,
+    height: float,
+) -> list[Block]:
     """Bind a picture to the caption beside it, and to the words that stand in it."""
     area = width * height
     for rect in pictures:
-        if not 0.02 * area < (rect.x1 - rect.x0) * (rect.y1 - rect.y0) < 0.85 * area:
+        read = inner.get(rect, ())
+        if not read and not 0.02 * area < (rect.x1 - rect.x0) * (rect.y1 - rect.y0) < 0.85 * area:
             continue
-        box = Box(
-            x0=_unit(rect.x0 / width), y0=_unit(rect.y0 / height), x1=_unit(rect.x1 / width), y1=_unit(rect.y1 / height)
-        )
+        box = _page_box(rect, width, height)
         caption = _caption_of(box, blocks)
         if caption is not None:
             within = [b for b in blocks if b is not caption and b.element.kind != "table" and _holds(box, b)]
-            figure = _figure_block(box, caption, within)
+            figure = _figure_block(box, caption, [*within, *read])
             blocks = [figure if b is caption else b for b in blocks if not any(b is w for w in within)]
+        elif read:
+            blocks = _inserted(blocks, _figure_block(box, None, read), box)
     return blocks
+
+
+def _inserted(blocks: list[Block], new: Block, box: Box) -> list[Block]:
+    """Put a block where its region stands: before the first one of its column that begins below its top."""
+    for place, block in enumerate(blocks):
+        spans = block.element.spans
+        beside = any(min(s.box.x1, box.x1) > max(s.box.x0, box.x0) for s in spans)
+        if beside and spans[0].box.y0 > box.y0:
+            return [*blocks[:place], new, *blocks[place:]]
+    return [*blocks, new]
+
+
+def _page_box(rect: Rect, width: float, height: float) -> Box:
+    return Box(
+        x0=_unit(rect.x0 / width),
+        y0=_unit(rect.y0 / height),
+        x1=_unit(rect.x1 / width),
+        y1=_unit(rect.y1 / height),
+    )
+
+
+def lay_out_regions(
+    words: Sequence[Word],
+    tables: Sequence[Rect],
+    *,
+    width: float,
+    height: float,
+    pictures: Mapping[Rect, Sequence[Word]],
+) -> list[Block]:
+    """Lay a scan out whose tables are known by region: what stands in one stays apart from prose beside it."""
+    groups = [[word for word in words if stands_in(word, rect)] for rect in tables]
+    outside = [word for word in words if not any(stands_in(word, rect) for rect in tables)]
+    blocks = lay_out(outside, width=width, height=height, pictures=tuple(pictures), picture_words=pictures)
+    for rect, group in zip(tables, groups, strict=True):
+        box = _page_box(rect, width, height)
+        for block in lay_out(group, width=width, height=height):
+            blocks = _inserted(blocks, block, Box.around([span.box for span in block.element.spans] or [box]))
+    return blocks
+
+
+def stands_in(word: Word, rect: Rect) -> bool:
+    """Say whether the middle of `word` lies in `rect`."""
+    x, y = (word.x0 + word.x1) / 2, (word.y0 + word.y1) / 2
+    return rect.x0 <= x <= rect.x1 and rect.y0 <= y <= rect.y1
 
 
 def _caption_of(box: Box, blocks: Sequence[Block]) -> Block | None:
@@ -482,8 +581,8 @@ def _caption_of(box: Box, blocks: Sequence[Block]) -> Block | None:
             if min(box.x1, around.x1) - max(box.x0, around.x0) > 0:
                 distance = max(around.y0 - box.y1, box.y0 - around.y1, 0.0)
                 near.append((distance, block))
-    distance, block = min(near, key=lambda pair: pair[0], default=(1.0, None))
-    return block if distance < 0.06 else None
+    distance, nearest = min(near, key=lambda pair: pair[0], default=(1.0, None))
+    return nearest if distance < 0.06 else None
 
 
 def _holds(box: Box, block: Block) -> bool:
@@ -491,14 +590,6 @@ def _holds(box: Box, block: Block) -> bool:
         box.x0 <= (s.box.x0 + s.box.x1) / 2 <= box.x1 and box.y0 <= (s.box.y0 + s.box.y1) / 2 <= box.y1
         for s in block.element.spans
     )
-
-
-def picture_block(rect: Rect, within: Sequence[Block], width: float, height: float) -> Block:
-    """Make a figure of a picture without caption, from the words that stand in it (at least one block)."""
-    box = Box(
-        x0=_unit(rect.x0 / width), y0=_unit(rect.y0 / height), x1=_unit(rect.x1 / width), y1=_unit(rect.y1 / height)
-    )
-    return _figure_block(box, None, within)
 
 
 def _figure_block(box: Box, caption: Block | None, within: Sequence[Block]) -> Block:

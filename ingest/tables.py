@@ -134,7 +134,12 @@ def _with_signs(row: Row) -> Row:
     for cell in row.cells:
         last = cells[-1] if cells else None
         opens = last and _CURRENCY.fullmatch(last.text) and re.match(r"[\d(.,—–-]", cell.text)
-        closes = last and _CLOSING.fullmatch(cell.text) and last.text[-1:].isdigit() and cell.x0 - last.x1 < 3 * cell.size
+        closes = (
+            last
+            and _CLOSING.fullmatch(cell.text)
+            and last.text[-1:].isdigit()
+            and cell.x0 - last.x1 < 3 * cell.size
+        )
         ends = last and re.search(r"(?:^|\s)[$€£]$", last.text) and _is_figure(cell.text) and len(cells) > 1
         if last and (opens or closes or ends):
             cells[-1] = last.joined(cell)
@@ -220,7 +225,9 @@ def _table(rows: Sequence[Row]) -> Table | None:
 def _columns(rows: Sequence[Row]) -> list[tuple[float, float]]:
     """Find the columns: the rows with most figures draw them, headers and totals only fill gaps."""
     multi = [row for row in rows if len(row.cells) >= 2]
-    ranked = sorted(multi, key=lambda r: (sum(not _is_heading(c.text) for c in r.cells), len(r.cells)), reverse=True)
+    ranked = sorted(
+        multi, key=lambda r: (sum(not _is_heading(c.text) for c in r.cells), len(r.cells)), reverse=True
+    )
     columns: list[list[float]] = []
     for row in ranked:
         draws = any(not _is_heading(cell.text) for cell in row.cells) or row is ranked[0]
@@ -228,7 +235,9 @@ def _columns(rows: Sequence[Row]) -> list[tuple[float, float]]:
             hit = [c for c in columns if min(cell.x1, c[1]) - max(cell.x0, c[0]) > 0]
             if not hit:
                 columns.append([cell.x0, cell.x1])
-            elif len(hit) == 1 and (draws or not any(_is_figure(c.text) for r in ranked[:1] for c in r.cells)):
+            elif len(hit) == 1 and (
+                draws or not any(_is_figure(c.text) for r in ranked[:1] for c in r.cells)
+            ):
                 hit[0][0], hit[0][1] = min(hit[0][0], cell.x0), max(hit[0][1], cell.x1)
     columns.sort()
     merged: list[list[float]] = []
@@ -314,7 +323,9 @@ def _header_count(lines: Sequence[Line[Cell]]) -> int:
         return count
     # Words everywhere: the first row heads the table if it is set apart or short and complete.
     first, rest = lines[0], lines[1:]
-    bold = all(cell.bold for cell in first if cell) and not all(cell.bold for line in rest for cell in line if cell)
+    bold = all(cell.bold for cell in first if cell) and not all(
+        cell.bold for line in rest for cell in line if cell
+    )
     short = all(cell is not None and len(cell.text.split()) <= 4 for cell in first) and len(lines) >= 3
     return 1 if bold or short else 0
 
@@ -330,7 +341,9 @@ def _with_wraps(lines: Sequence[Line[Cell]]) -> list[Line[Cell]]:
     for line in lines:
         last = rows[-1] if rows else None
         if last is not None and _continues(last, line):
-            rows[-1] = [b if a is None else a if b is None else a.joined(b) for a, b in zip(last, line, strict=True)]
+            rows[-1] = [
+                b if a is None else a if b is None else a.joined(b) for a, b in zip(last, line, strict=True)
+            ]
         else:
             rows.append(list(line))
     return rows
@@ -349,7 +362,11 @@ def _continues(last: Line[Cell], line: Line[Cell]) -> bool:
         return not any(_is_figure(cell.text) for cell in values) and not bare
     if above is None:
         return False
-    runs_on = label.text[:1].islower() or label.text[:1] == "(" or above.text.endswith((",", " and", " of", " or", " the", " to", " in", " for"))
+    runs_on = (
+        label.text[:1].islower()
+        or label.text[:1] == "("
+        or above.text.endswith((",", " and", " of", " or", " the", " to", " in", " for"))
+    )
     if above.text.endswith(":"):
         return False
     if bare:
@@ -358,7 +375,7 @@ def _continues(last: Line[Cell], line: Line[Cell]) -> bool:
 
 
 def _sections(body: Sequence[Line[Cell]]) -> list[str]:
-    """Say for each row which section it stands in: the label-only row above, while rows are indented below it.
+    """Say for each row which section it stands in: the label-only row above, while rows below are indented.
 
     Where nothing is indented, a section lasts until its total.
     """

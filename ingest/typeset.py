@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
@@ -92,8 +92,16 @@ def typeset(sections: Sequence[Sequence[Piece]], *, name: str, max_pages: int) -
         for sheet in _Setter(section, name=name, first_no=no + 1).pages():
             no += 1
             if no > max_pages:
-                raise TooLarge(f"The file fills more than {max_pages} pages; split it or raise PAGEWARDEN_INGEST_MAX_PAGES.")
+                raise TooLarge(
+                    f"The file fills more than {max_pages} pages; split it or raise PAGEWARDEN_INGEST_MAX_PAGES."
+                )
             yield sheet
+
+
+def blank(name: str) -> Sheet:
+    """Set the one empty page of a file that holds no text."""
+    sheet = _Setter((), name=name, first_no=1).sheet()
+    return Sheet(page=replace(sheet.page, reason="The file holds no text."), picture=sheet.picture)
 
 
 class _Setter:
@@ -104,7 +112,9 @@ class _Setter:
         self.name = name
         self.no = first_no
         needed = max((_natural_width(piece) for piece in section if piece.rows), default=0.0)
-        self.width = min(_WIDEST, max(_WIDTH, needed + 2 * _MARGIN)) if needed > _WIDTH - 2 * _MARGIN else _WIDTH
+        self.width = (
+            min(_WIDEST, max(_WIDTH, needed + 2 * _MARGIN)) if needed > _WIDTH - 2 * _MARGIN else _WIDTH
+        )
         self._blank()
 
     def _blank(self) -> None:
@@ -124,9 +134,10 @@ class _Setter:
         for piece in self.section:
             yield from self._table(piece) if piece.rows else self._prose(piece)
         if self.elements:
-            yield self._sheet()
+            yield self.sheet()
 
-    def _sheet(self) -> Sheet:
+    def sheet(self) -> Sheet:
+        """Close the page with its foot, and open the next one."""
         foot = f"{_shown(self.name)[:90]}  ·  {self.no}"
         self._write(foot, _MARGIN, _HEIGHT - _FOOT, _SMALL, _GREY)
         page = Page(
@@ -142,7 +153,9 @@ class _Setter:
         self._blank()
         return sheet
 
-    def _write(self, text: str, x: float, y: float, size: float, ink: tuple[int, int, int], *, bold: bool = False) -> None:
+    def _write(
+        self, text: str, x: float, y: float, size: float, ink: tuple[int, int, int], *, bold: bool = False
+    ) -> None:
         stroke = 0.35 if bold else 0.0
         self.pen.text((x * _SCALE, y * _SCALE), _shown(text), fill=ink, font=_font(size), stroke_width=stroke)
 
@@ -164,14 +177,14 @@ class _Setter:
         before = size * 0.7 if title and self.elements else 0.0
         needed = before + step * len(lines) + (3 * _BODY if title else 0.0)
         if self.elements and needed > self.room and needed < 0.5 * _HEIGHT:
-            yield self._sheet()
+            yield self.sheet()
         self.y += before if self.elements else 0.0
         while lines:
             count = max(1, int(self.room / step))
             now, lines = lines[:count], lines[count:]
             self._lines(piece, now, x=_MARGIN + indent, size=size, step=step)
             if lines:
-                yield self._sheet()
+                yield self.sheet()
         self.y += size * (0.35 if title else 0.2 if piece.kind == "list" else 0.6)
 
     def _lines(self, piece: Piece, lines: Sequence[_Words], *, x: float, size: float, step: float) -> None:
@@ -198,7 +211,7 @@ class _Setter:
         place = piece.heads
         while place < len(grid):
             if self.elements and head_height + heights[place] > self.room:
-                yield self._sheet()
+                yield self.sheet()
             top = place
             used = head_height
             while place < len(grid) and (used + heights[place] <= self.room or place == top):
@@ -211,7 +224,12 @@ class _Setter:
         return _HEIGHT - 2 * _MARGIN - 60
 
     def _part(
-        self, heads: list[list[_Cell]], body: list[list[_Cell]], heights: list[float], widths: list[float], size: float
+        self,
+        heads: list[list[_Cell]],
+        body: list[list[_Cell]],
+        heights: list[float],
+        widths: list[float],
+        size: float,
     ) -> None:
         for cell in (cell for row in heads for cell in row):
             cell.box = None
@@ -219,7 +237,10 @@ class _Setter:
             self._row(row, widths, height, size, head=place < len(heads))
         head_lines = [_line(row) for row in heads]
         body_lines = [_line(row) for row in body]
-        names = [" ".join(row[i].text for row in heads if row[i].text).replace("|", "/") for i in range(len(widths))]
+        names = [
+            " ".join(row[i].text for row in heads if row[i].text).replace("|", "/")
+            for i in range(len(widths))
+        ]
         text, spans = write_grid(head_lines, body_lines, names)
         boxed = tuple(Span(start=a, end=b, box=cell.box) for a, b, cell in spans if cell.box is not None)
         html = grid_html(head_lines, body_lines)
@@ -237,7 +258,9 @@ class _Setter:
                 right = max(right, x + _PAD + _width(_shown(line.text), size))
                 y += step
             if cell.text:
-                cell.box = self._box(x + _PAD, self.y + _PAD, min(right, x + width), max(y - 0.1 * size, self.y + _PAD + 1))
+                cell.box = self._box(
+                    x + _PAD, self.y + _PAD, min(right, x + width), max(y - 0.1 * size, self.y + _PAD + 1)
+                )
             x += width
         self.y += height
 
@@ -286,7 +309,9 @@ def _wrap_row(row: Sequence[_Cell], widths: Sequence[float], size: float, talles
     """Wrap a row's cells and return its height; a cell taller than a page is cut in the drawing only."""
     step = size * 1.3
     for cell, width in zip(row, widths, strict=True):
-        cell.lines = _wrap(cell.text, size, max(12.0, width - 2 * _PAD))[: int(tallest / step)] if cell.text else []
+        cell.lines = (
+            _wrap(cell.text, size, max(12.0, width - 2 * _PAD))[: int(tallest / step)] if cell.text else []
+        )
     return step * max((len(cell.lines) for cell in row), default=1) + 2 * _PAD
 
 
@@ -308,7 +333,8 @@ def _column_widths(rows: Sequence[Sequence[str]], size: float, room: float) -> l
     if sum(least) >= room:
         return [width * room / sum(least) for width in least]
     wanted = [
-        max((_width(_shown(row[i][:200]), size) for row in rows[:200]), default=0.0) + 2 * _PAD + 4 for i in range(count)
+        max((_width(_shown(row[i][:200]), size) for row in rows[:200]), default=0.0) + 2 * _PAD + 4
+        for i in range(count)
     ]
     if sum(wanted) <= room:
         return wanted

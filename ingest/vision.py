@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field
 from ingest.errors import Unreadable
 from ingest.records import Box, Element
 from ingest.served import LanguageModel, Message
-from ingest.structure import Block, Rect, Word, lay_out, picture_block
+from ingest.structure import Block, Rect, Word, lay_out, lay_out_regions, stands_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ def _reader(threads: int) -> Any:
     """Load the OCR models once in a process (0.8 s, 300 MB)."""
     from rapidocr import RapidOCR
 
-    class Reader(RapidOCR):  # type: ignore[misc]
+    class Reader(RapidOCR):
         """Remembers how many lines stood on their heads: the answer itself does not tell."""
 
         upside_down = 0.0
@@ -120,7 +120,8 @@ def scan(png: bytes, *, width_pt: float, height_pt: float, threads: int, regions
     words = _read_words(np.ascontiguousarray(pixels), threads)
     across, down = width_pt / pixels.shape[1], height_pt / pixels.shape[0]
     scaled = [
-        w._replace(x0=w.x0 * across, y0=w.y0 * down, x1=w.x1 * across, y1=w.y1 * down, size=w.size * down) for w in words
+        w._replace(x0=w.x0 * across, y0=w.y0 * down, x1=w.x1 * across, y1=w.y1 * down, size=w.size * down)
+        for w in words
     ]
     found: list[tuple[str, Rect]] = []
     if regions and words:
@@ -140,7 +141,8 @@ def _read_words(pixels: NDArray[np.uint8], threads: int) -> list[Word]:
     if reader.upside_down > 0.6:
         turned = _words_of(reader(np.ascontiguousarray(np.rot90(pixels, 2))))
         return [
-            w._replace(x0=width - w.x1, y0=height - w.y1, x1=width - w.x0, y1=height - w.y0, turn=180) for w in turned
+            w._replace(x0=width - w.x1, y0=height - w.y1, x1=width - w.x0, y1=height - w.y0, turn=180)
+            for w in turned
         ]
     boxes = np.asarray(result.boxes)
     sides = boxes.max(axis=1) - boxes.min(axis=1)
@@ -150,7 +152,9 @@ def _read_words(pixels: NDArray[np.uint8], threads: int) -> list[Word]:
         turned = _words_of(reader(np.ascontiguousarray(np.rot90(pixels, 1))))
         if reader.upside_down > 0.6:
             turned = _words_of(reader(np.ascontiguousarray(np.rot90(pixels, 3))))
-            return [w._replace(x0=w.y0, y0=height - w.x1, x1=w.y1, y1=height - w.x0, turn=270) for w in turned]
+            return [
+                w._replace(x0=w.y0, y0=height - w.x1, x1=w.y1, y1=height - w.x0, turn=270) for w in turned
+            ]
         return [w._replace(x0=width - w.y1, y0=w.x0, x1=width - w.y0, y1=w.x1, turn=90) for w in turned]
     return _words_of(result)
 
@@ -160,11 +164,17 @@ def _words_of(result: Any) -> list[Word]:
     words: list[Word] = []
     if result.boxes is None:
         return words
-    parts = result.word_results if len(result.word_results or ()) == len(result.txts) else [None] * len(result.txts)
+    parts = (
+        result.word_results
+        if len(result.word_results or ()) == len(result.txts)
+        else [None] * len(result.txts)
+    )
     for box, text, pieces in zip(result.boxes, result.txts, parts, strict=True):
         (x0, y0), (x1, y1) = np.min(box, axis=0), np.max(box, axis=0)
         if y1 - y0 > 1.5 * (x1 - x0) and len(text) >= 3:
-            words.append(Word(text, float(x0), float(y0), float(x1), float(y1), 0.8 * float(x1 - x0), turn=270))
+            words.append(
+                Word(text, float(x0), float(y0), float(x1), float(y1), 0.8 * float(x1 - x0), turn=270)
+            )
             continue
         size = 0.8 * float(np.linalg.norm(box[3] - box[0]))
         words += _line_words(text, pieces, (float(x0), float(y0), float(x1), float(y1)), size)
@@ -192,7 +202,7 @@ def _line_words(text: str, pieces: Any, rect: tuple[float, float, float, float],
 
 
 def _even_sizes(words: Sequence[Word]) -> list[Word]:
-    """Give lines of nearly the page's usual height that height: OCR boxes breathe, and headings are told by size."""
+    """Give lines of nearly the usual height that height: OCR boxes breathe, and headings are told by size."""
     if not words:
         return []
     usual = median(word.size for word in words for _ in range(max(1, len(word.text))))
@@ -206,23 +216,27 @@ def _even_sizes(words: Sequence[Word]) -> list[Word]:
 def scan_blocks(seen: Scan, *, width_pt: float, height_pt: float) -> list[Block]:
     """Turn a scan into blocks: titles where the layout says so, figures with the words that stand in them."""
     area = width_pt * height_pt
-    figures = [
-        rect for name, rect in seen.regions if name == "figure" and (rect.x1 - rect.x0) * (rect.y1 - rect.y0) < 0.6 * area
-    ]
-    outside = [word for word in seen.words if not any(_within(word, rect) for rect in figures)]
-    blocks = lay_out(outside, width=width_pt, height=height_pt, pictures=figures)
+    regions = [(name, r) for name, r in seen.regions if (r.x1 - r.x0) * (r.y1 - r.y0) < 0.6 * area]
+    pictures = {
+        rect: [w for w in seen.words if stands_in(w, rect)] for name, rect in regions if name == "figure"
+    }
+    inside = {id(word) for words in pictures.values() for word in words}
+    outside = [word for word in seen.words if id(word) not in inside]
+    tables = _apart([rect for name, rect in regions if name == "table"])
+    blocks = lay_out_regions(outside, tables, width=width_pt, height=height_pt, pictures=pictures)
     titles = [rect for name, rect in seen.regions if name == "title"]
-    blocks = [_titled(block, titles, width_pt, height_pt) for block in blocks]
-    for rect in figures:
-        inside = [word for word in seen.words if _within(word, rect)]
-        if inside:
-            blocks.append(picture_block(rect, lay_out(inside, width=width_pt, height=height_pt), width_pt, height_pt))
-    return blocks
+    return [_titled(block, titles, width_pt, height_pt) for block in blocks]
 
 
-def _within(word: Word, rect: Rect) -> bool:
-    x, y = (word.x0 + word.x1) / 2, (word.y0 + word.y1) / 2
-    return rect.x0 <= x <= rect.x1 and rect.y0 <= y <= rect.y1
+def _apart(rects: Sequence[Rect]) -> list[Rect]:
+    """Drop regions that overlap one already kept: a word belongs to one table."""
+    kept: list[Rect] = []
+    for rect in rects:
+        if not any(
+            min(rect.x1, k.x1) > max(rect.x0, k.x0) and min(rect.y1, k.y1) > max(rect.y0, k.y0) for k in kept
+        ):
+            kept.append(rect)
+    return kept
 
 
 def _titled(block: Block, titles: Sequence[Rect], width: float, height: float) -> Block:
@@ -285,7 +299,10 @@ class OcrLayout:
         new = [line for line in lines if _vocabulary(line) - known]
         if not new:
             return Finding(outcome="nothing")
-        return Finding(outcome="found", text="Words in the picture: " + "; ".join(line.replace("\n", "; ") for line in new))
+        return Finding(
+            outcome="found",
+            text="Words in the picture: " + "; ".join(line.replace("\n", "; ") for line in new),
+        )
 
 
 def _vocabulary(text: str) -> set[str]:
