@@ -36,7 +36,7 @@ class Gold(BaseModel):
     question: str
     answer: str
     #: The document's name, as added.
-    doc: str
+    doc: str | None
     #: Pages that hold the answer, from 1; empty where none does or where it is not known.
     evidence_pages: tuple[int, ...] = ()
     type: str = "text"
@@ -107,7 +107,7 @@ async def evaluate(
 ) -> AsyncIterator[Score]:
     """Score each question as it is asked; `documents` by name. With `ask` False only the search is scored."""
     for gold in questions:
-        document = documents.get(gold.doc)
+        document = documents.get(gold.doc) if gold.doc else None
         narrowed = scope
         if gold.scope == "document" and document is not None:
             narrowed = replace(scope, documents=(document.id,))

@@ -20,8 +20,11 @@ async def retrieve(state: State, runtime: Runtime[Run]) -> State:
             group.create_task(run.library.search(q, scope=run.question.scope, limit=run.limit))
             for q in queries
         ]
-    evidence = merge([task.result() for task in tasks], limit=run.limit)
-    empty = not evidence and not await run.library.documents(scope=run.question.scope)
+    found = [[hit for hit in task.result() if hit.chunk.id not in run.shown] for task in tasks]
+    evidence = merge(found, limit=run.limit)
+    empty = not any(task.result() for task in tasks) and not await run.library.documents(
+        scope=run.question.scope
+    )
     told = "Searched " + ", ".join(f"“{_short(q)}”" for q in queries)
     return {"evidence": evidence, "reason": "empty_library" if empty else "", "told": told}
 

@@ -25,7 +25,7 @@ class AgentSettings(BaseSettings):
     """Evidence shown to a served model."""
     local_sources: Annotated[int, Field(ge=1, le=20)] = 4
     """Evidence shown to the local model: it reads about 90 tokens a second on two cores."""
-    local_source_chars: Annotated[int, Field(ge=200)] = 900
+    local_source_chars: Annotated[int, Field(ge=200)] = 600
     """Longest excerpt of one source for the local model, characters."""
     looks: Annotated[int, Field(ge=0, le=20)] = 2
     """Regions of page images looked at for one question."""

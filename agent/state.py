@@ -127,6 +127,8 @@ class Run:
     #: Evidence text that passed the rails, by chunk id, and findings; gone with the run.
     passed: dict[str, str] = field(default_factory=dict)
     findings: dict[str, str] = field(default_factory=dict)
+    #: Chunks that a writer has read: a further round brings others.
+    shown: set[str] = field(default_factory=set)
     #: What eyes the question wanted and this library lacks.
     blind: bool = False
     #: Earlier turns that passed the rails.

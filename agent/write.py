@@ -81,6 +81,7 @@ class ModelWriter:
         question = state["standalone"]
         local = self.writes_as == "local"
         shown = sources[: run.settings.local_sources if local else run.settings.served_sources]
+        run.shown |= {s.chunk.id for s in shown}
         most = run.settings.local_source_chars if local else 6000
         if not shown:
             return
@@ -109,6 +110,7 @@ class QuoteWriter:
     async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
         """Yield the best supporting sentence and at most one more that is nearly as good."""
         question = state["standalone"]
+        run.shown |= {s.chunk.id for s in sources}
         least = run.settings.min_question_cover
         able = [(s, text) for s in sources for text in quotable(s) if answers(question, s, text, least=least)]
         asked = words.content(question)
