@@ -317,11 +317,10 @@ class Pipeline:
 
     async def _clear(self, document_id: str) -> None:
         """Leave of a document only what is live; what cannot be cleared now is cleared at the next start."""
-        live = await self._registry.shelved(document_id)
-        revision = live.document.revision if live else None
         try:
+            live = await self._registry.shelved(document_id)
+            revision = live.document.revision if live else None
             await self._index.delete(document_id=document_id, keep_revision=revision)
-            await self._index.flush()
             await anyio.to_thread.run_sync(_clear_files, self._files / document_id, revision)
             await self._registry.settle(document_id)
         except IngestError as error:

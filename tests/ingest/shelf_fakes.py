@@ -1,0 +1,190 @@
+"""A reader, an embedder, a screen and eyes for tests of the shelf: scripted by the text itself, recorded."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.errors import Damaged
+from ingest.index import Index
+from ingest.index_edge import edge_sparse_encoder
+from ingest.index_server import ServerIndex
+from ingest.records import Box, Element, Page, Span
+from ingest.sources import Source
+from ingest.vision import Finding, View
+
+LOCAL_INDEX_WARNING = "ignore:Payload indexes have no effect in the local Qdrant"
+
+
+async def an_index_in_memory() -> Index:
+    """Open an index that `test_index.py` holds to the embedded one's contract, without its fsyncs."""
+    return await ServerIndex.open(
+        ":memory:",
+        api_key=None,
+        collection="library",
+        vector_name="fake",
+        dimensions=32,
+        sparse=edge_sparse_encoder(),
+    )
+
+
+@dataclass
+class FakeReader:
+    """Reads text files: a form feed ends a page, a blank line a paragraph; "broken" does not read."""
+
+    version: str = "fake-1"
+    read_paths: list[Path] = field(default_factory=list)
+    rendered: list[tuple[Path, str, int, tuple[Box, ...], tuple[Box, ...]]] = field(default_factory=list)
+    png: bytes = b""
+
+    async def read(
+        self, source: Source, *, pages_dir: Path, on_page: Callable[[int, int], None]
+    ) -> list[Page]:
+        """Split the text."""
+        self.read_paths.append(source.path)
+        text = source.path.read_text()
+        if "broken" in text:
+            raise Damaged("The file does not open.")
+        pages = []
+        for no, sheet in enumerate(text.split("\f"), start=1):
+            box = Box(x0=0.25, y0=0.25, x1=0.75, y1=0.5)
+            elements = tuple(
+                Element(kind="paragraph", text=part, spans=(Span(start=0, end=len(part), box=box),))
+                for part in filter(None, map(str.strip, sheet.split("\n\n")))
+            )
+            (pages_dir / f"{no}.png").write_bytes(b"png")
+            pages.append(
+                Page(no=no, width_pt=1, height_pt=1, read_by="typeset", reason="text", elements=elements)
+            )
+            on_page(no, text.count("\f") + 1)
+        return pages
+
+    async def render(
+        self,
+        path: Path,
+        media_type: str,
+        page_no: int,
+        *,
+        pages_dir: Path,
+        dpi: int,
+        marks: Sequence[Box] = (),
+        veils: Sequence[Box] = (),
+    ) -> bytes:
+        """Record what was drawn."""
+        self.rendered.append((path, media_type, page_no, tuple(marks), tuple(veils)))
+        return self.png
+
+
+@dataclass
+class FakeEmbedder:
+    """Hashes words into 32 directions: texts that share words are near."""
+
+    name: str = "fake"
+    dimensions: int = 32
+    languages: tuple[str, ...] = ("en",)
+    embedded: list[str] = field(default_factory=list)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Count words."""
+        return [len(text.split()) for text in texts]
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Add up a direction for each word."""
+        self.embedded += texts
+        return np.stack([self._vector(text) for text in texts])
+
+    async def embed_query(self, text: str) -> NDArray[np.float32]:
+        """Embed a question like a passage."""
+        return self._vector(text)
+
+    def _vector(self, text: str) -> NDArray[np.float32]:
+        vector = np.full(self.dimensions, 1e-3, dtype=np.float32)
+        for word in text.lower().split():
+            vector[sum(word.encode()) % self.dimensions] += 1
+        unit: NDArray[np.float32] = vector / np.linalg.norm(vector)
+        return unit
+
+
+@dataclass
+class FakeReranker:
+    """Prefers passages that hold a word; everything else scores alike."""
+
+    prefers: str = ""
+    name: str = "fake"
+    read: list[str] = field(default_factory=list)
+
+    async def score(self, query: str, passages: Sequence[str]) -> NDArray[np.float32]:
+        """Score by the preferred word."""
+        self.read += passages
+        return np.array([8.0 if self.prefers in passage else -8.0 for passage in passages], dtype=np.float32)
+
+
+@dataclass
+class FakeScreen:
+    """Stops texts that hold "forbidden"."""
+
+    screened: list[str] = field(default_factory=list)
+
+    async def screen(self, texts: Sequence[str]) -> list[str | None]:
+        """Say no to one word."""
+        self.screened += texts
+        return ["override" if "forbidden" in text else None for text in texts]
+
+
+@dataclass
+class FakeVision:
+    """Says what text came with each picture."""
+
+    name: str = "fake-eyes"
+    views: list[View] = field(default_factory=list)
+
+    async def look(self, views: Sequence[View], *, question: str) -> list[Finding]:
+        """Repeat the text."""
+        self.views += views
+        return [Finding(outcome="found", text=view.text) for view in views]
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+@dataclass
+class Fuse:
+    """Blows at the n-th awaited call of everything wired through it; a kill leaves all later calls dead."""
+
+    at: int = 0
+    error: BaseException | None = None
+    calls: list[str] = field(default_factory=list)
+
+    def through(self, target: object, name: str) -> Any:
+        """Wire an object's coroutines through this fuse."""
+        return _Wired(target, name, self)
+
+    def step(self, name: str) -> None:
+        """Count a call."""
+        self.calls.append(name)
+        n = len(self.calls)
+        if self.error and (n == self.at or (n > self.at > 0 and isinstance(self.error, Killed))):
+            raise self.error
+
+
+class _Wired:
+    def __init__(self, target: object, name: str, fuse: Fuse) -> None:
+        self._target, self._name, self._fuse = target, name, fuse
+
+    def __getattr__(self, attribute: str) -> Any:
+        found = getattr(self._target, attribute)
+        if not inspect.iscoroutinefunction(found):
+            return found
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            self._fuse.step(f"{self._name}.{attribute}")
+            return await found(*args, **kwargs)
+
+        return call

@@ -1,0 +1,226 @@
+"""The library: only what is live and allowed, ordered by both legs and tipped by the reranker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ingest.index import Found, Index
+from ingest.library import Shelves, fused
+from ingest.pipeline import Pipeline, original
+from ingest.records import Box, Scope
+from ingest.registry import Registry
+from ingest.settings import IngestSettings
+from tests.fakes import a_chunk, a_document
+from tests.ingest.shelf_fakes import (
+    LOCAL_INDEX_WARNING,
+    FakeEmbedder,
+    FakeReader,
+    FakeReranker,
+    FakeScreen,
+    FakeVision,
+    an_index_in_memory,
+)
+
+pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings(LOCAL_INDEX_WARNING)]
+
+ACME = Scope(tenant="acme", collections=("hr",))
+FOREIGN = [
+    Scope(tenant="rival", collections=("hr",)),
+    Scope(tenant="acme", collections=("law",)),
+    Scope(tenant="acme", collections=("hr",), documents=()),
+]
+
+
+@dataclass
+class Room:
+    folder: Path
+    index: Index
+    registry: Registry
+    reader: FakeReader
+    vision: FakeVision
+    reranker: FakeReranker
+
+    def shelves(self, *, reranker: FakeReranker | None = None, **settings: float) -> Shelves:
+        return Shelves(
+            index=self.index,
+            embedder=FakeEmbedder(),
+            reranker=reranker,
+            vision=self.vision,
+            registry=self.registry,
+            reader=self.reader,
+            files=self.folder / "files",
+            settings=IngestSettings(**settings),
+        )
+
+    async def add(self, name: str, text: str, *, groups: tuple[str, ...] = ()) -> str:
+        pipeline = Pipeline(
+            reader=self.reader,
+            embedder=FakeEmbedder(),
+            index=self.index,
+            registry=self.registry,
+            files=self.folder / "files",
+            screen=FakeScreen(),
+            settings=IngestSettings(chunk_tokens=32),
+        )
+        path = self.folder / "incoming.txt"
+        path.write_text(text)
+        outcome = await pipeline.add(path, name=name, tenant="acme", collection="hr", groups=groups)
+        assert outcome.id is not None
+        return outcome.id
+
+
+@pytest.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    index = await an_index_in_memory()
+    registry = Registry.open(tmp_path / "registry.sqlite")
+    picture = BytesIO()
+    Image.new("RGB", (200, 100)).save(picture, "PNG")
+    yield Room(tmp_path, index, registry, FakeReader(png=picture.getvalue()), FakeVision(), FakeReranker())
+    await registry.close()
+    await index.close()
+
+
+async def test_an_empty_library_finds_nothing(room: Room) -> None:
+    assert await room.shelves().search("leave", scope=ACME, limit=5) == []
+
+
+async def test_the_best_hit_comes_first_with_its_legs_and_its_document(room: Room) -> None:
+    await room.add("leave.txt", "Annual leave is 25 days.\fParking is free.")
+    hits = await room.shelves().search("annual leave days", scope=ACME, limit=2)
+    assert [hit.chunk.page_no for hit in hits] == [1, 2]
+    assert hits[0].document_name == "leave.txt"
+    assert set(hits[0].legs) == {"dense", "sparse"}
+    assert hits[0].score > hits[1].score
+
+
+@pytest.mark.parametrize("scope", FOREIGN)
+async def test_what_a_scope_does_not_allow_is_nowhere(room: Room, scope: Scope) -> None:
+    document = await room.add("leave.txt", "Annual leave.")
+    [hit] = await room.shelves().search("leave", scope=ACME, limit=5)
+    library = room.shelves()
+    assert await library.search("leave", scope=scope, limit=5) == []
+    assert await library.chunks([hit.chunk.id], scope=scope) == []
+    assert await library.on_page(document, 1, scope=scope) == []
+    assert await library.page_image(document, 1, scope=scope) is None
+    assert await library.document(document, scope=scope) is None
+    assert await library.documents(scope=scope) == []
+    [finding] = await library.look([hit.chunk], question="?", scope=scope)
+    assert finding.outcome == "nothing"
+    assert (room.vision.views, room.reader.rendered) == ([], [])
+
+
+async def test_groups_withdrawn_in_the_registry_hold_although_the_points_are_older(room: Room) -> None:
+    document_id = await room.add("leave.txt", "Annual leave.")
+    [hit] = await room.shelves().search("leave", scope=ACME, limit=5)
+    document = await room.registry.get(document_id, scope=ACME)
+    assert document is not None
+    await room.registry.commit(replace(document, groups=("board",)), [], recipe="")
+    assert await room.shelves().search("leave", scope=ACME, limit=5) == []
+    assert await room.shelves().chunks([hit.chunk.id], scope=ACME) == []
+
+
+async def test_points_of_a_revision_that_is_not_live_are_not_seen(room: Room) -> None:
+    document_id = await room.add("leave.txt", "Annual leave.")
+    [hit] = await room.shelves().search("leave", scope=ACME, limit=5)
+    document = await room.registry.get(document_id, scope=ACME)
+    assert document is not None
+    await room.registry.commit(replace(document, revision="0" * 64), [], recipe="")
+    assert await room.shelves().search("leave", scope=ACME, limit=5) == []
+    assert await room.shelves().chunks([hit.chunk.id], scope=ACME) == []
+
+
+async def test_a_removed_document_is_gone_from_old_answers(room: Room) -> None:
+    document = await room.add("leave.txt", "Annual leave.")
+    [hit] = await room.shelves().search("leave", scope=ACME, limit=5)
+    await room.registry.remove(document)
+    assert await room.shelves().chunks([hit.chunk.id], scope=ACME) == []
+    assert await room.shelves().page_image(document, 1, scope=ACME) is None
+
+
+async def test_a_page_beyond_the_last_is_absent(room: Room) -> None:
+    document = await room.add("leave.txt", "Annual leave.")
+    for page_no in (0, -1, 2):
+        assert await room.shelves().page_image(document, page_no, scope=ACME) is None
+    assert room.reader.rendered == []
+
+
+async def test_a_page_is_drawn_from_the_kept_copy_with_marks_and_veils(room: Room) -> None:
+    document_id = await room.add("leave.txt", "Annual leave.")
+    document = await room.registry.get(document_id, scope=ACME)
+    assert document is not None
+    mark, veil = Box(x0=0, y0=0, x1=0.5, y1=0.5), Box(x0=0.5, y0=0.5, x1=1, y1=1)
+    png = await room.shelves().page_image(document_id, 1, scope=ACME, marks=[mark], veils=[veil])
+    assert png == room.reader.png
+    kept = original(room.folder / "files", document)
+    assert room.reader.rendered == [(kept, "text/plain", 1, (mark,), (veil,))]
+
+
+async def test_looking_shows_the_region_with_a_margin(room: Room) -> None:
+    await room.add("leave.txt", "Annual leave.")
+    [hit] = await room.shelves().search("leave", scope=ACME, limit=5)
+    [finding] = await room.shelves().look([hit.chunk], question="?", scope=ACME)
+    [view] = room.vision.views
+    assert (finding.text, view.text) == ("Annual leave.", "Annual leave.")
+    assert view.box == Box(x0=0.22, y0=0.22, x1=0.78, y1=0.53)
+    assert Image.open(BytesIO(view.png)).size == (112, 31)
+
+
+async def test_the_chunks_of_a_page_come_in_reading_order(room: Room) -> None:
+    parts = [f"Paragraph {n} " + "word " * 30 for n in range(5)]
+    document = await room.add("long.txt", "\n\n".join(parts) + "\fNext page.")
+    chunks = await room.shelves().on_page(document, 1, scope=ACME)
+    assert [chunk.text for chunk in chunks] == [part.strip() for part in parts]
+
+
+async def test_the_reranker_tips_the_order_and_reads_the_best_only(room: Room) -> None:
+    for n in range(4):
+        await room.add(f"{n}.txt", f"Annual leave policy, part {n}" + " words" * n)
+    plain = await room.shelves().search("annual leave policy", scope=ACME, limit=4)
+    reranker = FakeReranker(prefers=plain[1].chunk.text)
+    library = room.shelves(reranker=reranker, reranked=2, rerank_weight=2.0)
+    tipped = await library.search("annual leave policy", scope=ACME, limit=4)
+    assert [hit.chunk.id for hit in tipped[:2]] == [plain[1].chunk.id, plain[0].chunk.id]
+    assert len(reranker.read) == 2
+    assert "rerank" in tipped[0].legs
+    assert [hit.score for hit in tipped] == sorted((hit.score for hit in tipped), reverse=True)
+
+
+async def test_no_reranker_and_a_reranker_of_zero_hits_leave_the_fused_order(room: Room) -> None:
+    await room.add("leave.txt", "Annual leave.\fSick leave.")
+    plain = await room.shelves().search("annual leave", scope=ACME, limit=4)
+    off = await room.shelves(reranker=FakeReranker("Sick"), reranked=0).search(
+        "annual leave", scope=ACME, limit=4
+    )
+    assert off == plain
+    scores = await room.shelves().rerank("annual leave", ["annual leave", "parking"])
+    assert scores[0] > scores[1]
+
+
+def test_fusion_adds_the_normalised_words_score_to_the_cosine() -> None:
+    document = a_document()
+    both, dense, sparse = (a_chunk(text, place=n) for n, text in enumerate(("both", "dense", "sparse")))
+    hits = fused(
+        [
+            Found(chunk=sparse, dense=None, sparse=8.0),
+            Found(chunk=dense, dense=0.5, sparse=None),
+            Found(chunk=both, dense=0.8, sparse=4.0),
+        ],
+        {document.id: document},
+        sparse_weight=0.5,
+    )
+    assert [(hit.chunk.text, hit.score) for hit in hits] == [
+        ("both", pytest.approx(0.8 + 0.25)),
+        ("sparse", pytest.approx(0.5 + 0.5)),
+        ("dense", pytest.approx(0.5)),
+    ]
+    assert hits[1].legs == {"sparse": 8.0}
+
+
+def test_fusion_of_nothing_is_nothing() -> None:
+    assert fused([], {}, sparse_weight=0.3) == []
