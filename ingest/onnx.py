@@ -44,7 +44,8 @@ class OnnxEncoder:
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Count the tokens of each text, without the special ones and without a limit."""
-        return [len(encoding.ids) for encoding in self._counting.encode_batch_fast(list(texts), False)]
+        encodings = self._counting.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encodings]
 
     def clip(self, text: str, *, max_tokens: int) -> str:
         """Cut `text` after `max_tokens` tokens."""
