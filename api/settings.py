@@ -70,6 +70,8 @@ class ApiSettings(BaseSettings):
     """Longest wait for it."""
     model_sees_images: bool = False
     """Whether it reads page images; then it is also the eyes."""
+    model_no_think: bool = False
+    """Send `/no_think` with every request: wanted by the Nemotron family, whose default differs by host."""
     local_context_tokens: Annotated[int, Field(ge=1024)] = 4096
     """Context window of the local model, tokens."""
     writer: Literal["auto", "served", "local", "quotes"] = "auto"

@@ -238,6 +238,7 @@ def _writer(
                 api_key=settings.model_key.get_secret_value() if settings.model_key else "",
                 context_tokens=settings.model_context_tokens,
                 sees_images=settings.model_sees_images,
+                no_think=settings.model_no_think,
                 timeout_s=settings.model_timeout_s,
             )
         case "local":

