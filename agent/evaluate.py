@@ -85,6 +85,33 @@ class Report(BaseModel):
     median_s: float | None = Field(description="median seconds a question")
 
 
+class Line(BaseModel):
+    """One question as scored, for people who want to see why."""
+
+    id: str
+    type: str
+    question: str
+    gold: str
+    page_rank: int | None
+    kind: str | None
+    answer: str | None
+    reason: str | None
+    dropped: int
+    cited: list[str]
+    right: bool | None
+    cited_page: bool | None
+    cited_cell: bool | None
+    seconds: float
+
+
+class Evaluation(BaseModel):
+    """The whole report: over all questions, by type, and line by line."""
+
+    report: Report
+    by_type: dict[str, Report]
+    questions: list[Line]
+
+
 def load(path: Path) -> list[Gold]:
     """Read questions from a JSON Lines file. Raises AgentError naming the line that does not fit."""
     questions = []
@@ -195,12 +222,40 @@ def report(scores: Sequence[Score]) -> Report:
     )
 
 
+def evaluation(scores: Sequence[Score]) -> Evaluation:
+    """Sum up everything."""
+    return Evaluation(report=report(scores), by_type=by_type(scores), questions=lines(scores))
+
+
 def by_type(scores: Sequence[Score]) -> dict[str, Report]:
     """Sum up each type of question, and each way of asking, for itself."""
     keys = sorted({s.gold.type for s in scores}) + [
         f"scope: {k}" for k in sorted({s.gold.scope for s in scores})
     ]
     return {k: report([s for s in scores if k in (s.gold.type, f"scope: {s.gold.scope}")]) for k in keys}
+
+
+def lines(scores: Sequence[Score]) -> list[Line]:
+    """Return what became of each question, in the order asked."""
+    return [
+        Line(
+            id=s.gold.id,
+            type=s.gold.type,
+            question=s.gold.question,
+            gold=s.gold.answer,
+            page_rank=s.page_rank,
+            kind=s.answer.kind if s.answer else None,
+            answer=s.answer.text if s.answer else None,
+            reason=s.answer.reason if s.answer else None,
+            dropped=s.answer.dropped if s.answer else 0,
+            cited=[f"{c.name}, page {c.page_no}: {c.quote}" for c in s.answer.citations] if s.answer else [],
+            right=s.right,
+            cited_page=s.cited_page,
+            cited_cell=s.cited_cell,
+            seconds=round(s.seconds, 2),
+        )
+        for s in scores
+    ]
 
 
 def _rate(scores: Sequence[Score], right: Callable[[Score], bool]) -> float | None:

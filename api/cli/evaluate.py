@@ -29,7 +29,7 @@ def evaluate(
 
     async def verb() -> int:
         from agent.evaluate import evaluate as scored
-        from agent.evaluate import load, report
+        from agent.evaluate import evaluation, load
         from agent.run import GuardedAgent
         from api.cli.add import listed, shelve
         from api.cli.door import LocalDoor
@@ -55,11 +55,10 @@ def evaluate(
                 line = f"{len(scores):3}/{len(asked)} {mark:5} page rank {score.page_rank}"
                 line += f"  {score.gold.question}"
                 screen.print(line, markup=False, highlight=False)
-        told = report(scores).model_dump_json(indent=2)
+        whole = evaluation(scores)
         if as_json is not None:
-            as_json.write_text(told + "\n", encoding="utf-8")
-        else:
-            typer.echo(told)
+            as_json.write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        typer.echo(whole.report.model_dump_json(indent=2, exclude_none=True))
         return 0
 
     run(verb, as_json=False)
