@@ -187,12 +187,13 @@ class Weights:
             finally:
                 shutil.rmtree(self._staging / "wheels", ignore_errors=True)
 
-    def verify(self) -> dict[str, Finding]:
-        """Recompute the sha256 of every pinned file that lies here.
+    def verify(self, names: Sequence[str] | None = None) -> dict[str, Finding]:
+        """Recompute the sha256 of `names`, or of every pinned file.
 
         A file that differs is removed: nothing may load it, and the next pull fetches it anew.
         """
-        found = {pin.name: self._judge(pin) for pin in self._pins.file}
+        pins = self._pins.file if names is None else [self._pin(name) for name in names]
+        found = {pin.name: self._judge(pin) for pin in pins}
         for name in (name for name, finding in found.items() if finding == "differs"):
             (self.root / name).unlink()
         return found
