@@ -312,7 +312,7 @@ _PHRASES = (
     _phrase(
         "hidden_order", 1.0, "attention|note |notice|message|instruction|memo|important",
         rf"""(?:attention|note|notice|message|memo|important|instructions?)(?: (?:to|for|message|note
-        |instructions?|notice))*(?: (?:all|any|the|every))? (?:ai |large )?{_AI}
+        |instructions?|notice)){{0,4}}(?: (?:all|any|the|every))? (?:ai |large )?{_AI}
         (?: (?:reading|processing|summari[sz]ing|parsing|analy[sz]ing|reviewing|that (?:reads|is|are)
         |who (?:reads|is))(?: \w+){{0,4}})?
         (?: \.)? (?:you must|you should|please|ignore|disregard|do not|don t|always|only|output|respond
@@ -327,7 +327,7 @@ _PHRASES = (
     _phrase(
         "hidden_order", 0.5, "the user|anyone|the human|the reader|secret|these instruction|this instruction",
         r"""(?:do not|don t|never) (?:tell|inform|alert|notify|mention|reveal|disclose|let)(?: (?:this|it
-        |any of this|that|to|of))* (?:the )?(?:user|users|anyone|human|reader|operator|these instructions?
+        |any of this|that|to|of)){0,4} (?:the )?(?:user|users|anyone|human|reader|operator|these instructions?
         |this instructions?)
         |without (?:telling|informing|alerting|notifying|asking) (?:the )?(?:user|anyone|human|reader)
         |keep (?:this|these)(?: \w+){0,2} secret from""",
@@ -394,16 +394,6 @@ _FORGED = (
         ),
     ),
     (
-        1.0,
-        re.compile(
-            r"[\[({%<]{1,2}\s?(?:debug|admin|note|internal|system|developer|override|instructions?"
-            r"|important)(?:_mode)?\s?:"
-            r"[^\])}>]{0,200}\b(?:(?:your|hidden|system|full|operational) (?:\w+ )?(?:prompts?"
-            r"|instructions?|guidelines"
-            r"|configuration|initiali[sz]ation|directives|rules)|ignore|disregard|safety)\b"
-        ),
-    ),
-    (
         0.5,
         re.compile(
             r"(?:^|\n)[\W_]{0,6}(?:new )?(?:system|admin|developer) ?(?:message|prompt|override|note|update"
@@ -412,6 +402,17 @@ _FORGED = (
             r"|context)? ?(?:prompt|message|instructions?|override|input|text|data)"
         ),
     ),
+)
+
+#: "[ADMIN: …]" in the middle of a question, and what it must ask for; found first, read second, so that
+#: a text of many brackets costs no more than its length.
+_NOTE = re.compile(
+    r"[\[({%<]\s?(?:debug|admin|note|internal|system|developer|override|instructions?|important)"
+    r"(?:_mode)?\s?:([^\])}>]{0,200})"
+)
+_NOTE_ASKS = re.compile(
+    r"\b(?:(?:your|hidden|system|full|operational) (?:\w{1,20} )?(?:prompts?|instructions?|guidelines"
+    r"|configuration|initiali[sz]ation|directives|rules)|ignore|disregard|safety)\b"
 )
 
 #: The strong cores, matched with every blank dropped on both sides.
@@ -507,6 +508,7 @@ def _said(plain: str) -> Finding:
     # A word broken at the end of a line is one word.
     plain = re.sub(r"(?<=\w)-\n(?=\w)", "", plain)
     found = [(weight, "forged_turn") for weight, pattern in _FORGED if pattern.search(plain)]
+    found += [(1.0, "forged_turn") for note in _NOTE.finditer(plain) if _NOTE_ASKS.search(note.group(1))][:1]
     tokens = list(_WORD.finditer(plain))
     words = " ".join("." if token.group()[0] in ".!?:\n" else token.group() for token in tokens)
     found += [(phrase.weight, phrase.code) for phrase in _PHRASES if _stands(phrase, words, plain, tokens)]
