@@ -167,15 +167,14 @@ def _read(path: Path, settings: IngestSettings) -> bytes:
         raise Hostile(f"{safe_name(path.name)!r} is a folder; add the files inside.")
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(facts.st_mode):
-            raise Hostile(
-                f"{safe_name(path.name)!r} is no plain file; copy it to a folder and add that."
-            )
+            raise Hostile(f"{safe_name(path.name)!r} is no plain file; copy it to a folder and add that.")
         if facts.st_size == 0:
             raise Empty("The file is empty (0 bytes); save it again at its source.")
         content = file.read(settings.max_bytes + 1)
     if len(content) > settings.max_bytes:
         raise TooLarge(
-            f"The file is over the limit of {settings.max_bytes} bytes; split it or raise PAGEWARDEN_INGEST_MAX_BYTES."
+            f"The file is over the limit of {settings.max_bytes} bytes; "
+            "split it or raise PAGEWARDEN_INGEST_MAX_BYTES."
         )
     return content
 

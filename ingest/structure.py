@@ -2,8 +2,8 @@
 
 No vendor and no file in here: a PDF's text layer and a scan's OCR come through the same rules. Words become
 segments (stretches without a wide gap), segments become columns where prose stands side by side (the gutters
-of an XY-cut, Nagy 1992, but only those that cut no table), and rows of a column become blocks; tables are found
-by alignment in `ingest/tables.py`.
+of an XY-cut, Nagy 1992, but only those that cut no table), and rows of a column become blocks; `tables.py`
+finds tables by alignment.
 """
 
 from __future__ import annotations
@@ -60,10 +60,12 @@ _NUMBERED = re.compile(
     r"(?:(?:\d{1,2}\.)*\d{1,2}\.?|[A-Z]\.|(?:PART|Part)\s+[IVX]+\b\.?|(?:ITEM|Item)\s+\d+[A-C]?\.)\s*[A-Z]"
 )
 _CAPTION = re.compile(
-    r"(?:Figure|Fig\.|FIGURE|Table|TABLE|Exhibit|Chart|Abbildung|Tabelle|Tableau)\s*[A-Z]?\d+[A-Za-z]?\s*[.:|\-–—)]|(?:Figure|Table)\s+\d+(?:\.\d+)?\s+[A-Z]"
+    r"(?:Figure|Fig\.|FIGURE|Table|TABLE|Exhibit|Chart|Abbildung|Tabelle|Tableau)\s*[A-Z]?\d+[A-Za-z]?\s*[.:|\-–—)]"
+    r"|(?:Figure|Table)\s+\d+(?:\.\d+)?\s+[A-Z]"
 )
 _PAGE_NUMBER = re.compile(
-    r"(?:page\s*|p\.\s*|[-–—|\s]*)?(?:\d{1,4}|[ivxlc]{1,6}|[A-Z]-?\d{1,3})(?:\s*(?:of|/)\s*\d{1,4})?[-–—|\s]*",
+    r"(?:page\s*|p\.\s*|[-–—|\s]*)?(?:\d{1,4}|[ivxlc]{1,6}|[A-Z]-?\d{1,3})"
+    r"(?:\s*(?:of|/)\s*\d{1,4})?[-–—|\s]*",
     re.IGNORECASE,
 )
 _ENDS_SENTENCE = re.compile(r"[.!?:;][\"”’)\]]*$")
@@ -79,8 +81,8 @@ def lay_out(
 ) -> list[Block]:
     """Turn a page's words into blocks in reading order; sideways writing comes after the upright.
 
-    Every word ends up in exactly one block, dot leaders excepted. `picture_words` are those that OCR read in a
-    picture; they become part of its figure.
+    Every word ends up in exactly one block, dot leaders excepted. `picture_words` are those that OCR read
+    in a picture; they become part of its figure.
     """
     blocks: list[Block] = []
     turns = Counter(word.turn for word in words)
@@ -556,7 +558,7 @@ def lay_out_regions(
     height: float,
     pictures: Mapping[Rect, Sequence[Word]],
 ) -> list[Block]:
-    """Lay a scan out whose tables are known by region: what stands in one stays apart from prose beside it."""
+    """Lay a scan out whose tables are known by region, each apart from the prose beside it."""
     groups = [[word for word in words if stands_in(word, rect)] for rect in tables]
     outside = [word for word in words if not any(stands_in(word, rect) for rect in tables)]
     blocks = lay_out(outside, width=width, height=height, pictures=tuple(pictures), picture_words=pictures)

@@ -94,7 +94,8 @@ Worded_ = TypeVar("Worded_", bound=Worded)
 Line = list[Worded_ | None]
 
 _FIGURE = re.compile(
-    r"[\s$€£¥(]*[-–—+(<>~≈±]?[\s$€£¥]*\(?\d[\d,.'\s]*\)?\s*(?:%|pts?|bps|x|[BMK]|bn|m|million|billion)?\)?[\s*†‡%]*(?:\(\w{1,2}\))?|[—–-]+\s*%?|\$\s*[—–-]+|N/?[AM]|nm|NM|n/a"
+    r"[\s$€£¥(]*[-–—+(<>~≈±]?[\s$€£¥]*\(?\d[\d,.'\s]*\)?\s*(?:%|pts?|bps|x|[BMK]|bn|m|million|billion)?\)?"
+    r"[\s*†‡%]*(?:\(\w{1,2}\))?|[—–-]+\s*%?|\$\s*[—–-]+|N/?[AM]|nm|NM|n/a"
 )
 _YEAR = re.compile(r"(?:FY|CY|Q[1-4]|[1-4]Q|H[12])?\s*['’]?(?:19|20)\d\d[AE*]?(?:\s*\(\w{1,3}\))?")
 _CURRENCY = re.compile(r"(?:US|C|A)?[$€£¥]\s*\(?|\(")
@@ -331,7 +332,10 @@ def _header_count(lines: Sequence[Line[Cell]]) -> int:
 
 
 def _is_unit(text: str) -> bool:
-    opening = r"\(?\$?\s*(?:in\b|amounts|dollars|unaudited|(?:\w+ )?(?:millions|thousands|billions)|(?:for the )?(?:fiscal )?(?:\w+ )?(?:years?|months?|quarters?)\b.*ended|as of|at\b)"
+    opening = (
+        r"\(?\$?\s*(?:in\b|amounts|dollars|unaudited|(?:\w+ )?(?:millions|thousands|billions)|as of|at\b|"
+        r"(?:for the )?(?:fiscal )?(?:\w+ )?(?:years?|months?|quarters?)\b.*ended)"
+    )
     return bool(re.match(opening, text, re.IGNORECASE))
 
 

@@ -93,7 +93,8 @@ def typeset(sections: Sequence[Sequence[Piece]], *, name: str, max_pages: int) -
             no += 1
             if no > max_pages:
                 raise TooLarge(
-                    f"The file fills more than {max_pages} pages; split it or raise PAGEWARDEN_INGEST_MAX_PAGES."
+                    f"The file fills more than {max_pages} pages; "
+                    "split it or raise PAGEWARDEN_INGEST_MAX_PAGES."
                 )
             yield sheet
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, Field
 
-from ingest.errors import Unreadable
+from ingest.errors import ModelError, Unreadable
 from ingest.records import Box, Element
 from ingest.served import LanguageModel, Message
 from ingest.structure import Block, Rect, Word, lay_out, lay_out_regions, stands_in
@@ -138,25 +138,31 @@ def _read_words(pixels: NDArray[np.uint8], threads: int) -> list[Word]:
     result = reader(pixels)
     if result.boxes is None or not len(result.boxes):
         return []
-    if reader.upside_down > 0.6:
+    upside_down = reader.upside_down > 0.6
+    if _is_tall(result):
+        # The reader turns tall crops to the left; writing that then stands on its head reads upwards.
+        turned = _words_of(reader(np.ascontiguousarray(np.rot90(pixels, 3 if upside_down else 1))))
+        if upside_down:
+            return [
+                w._replace(x0=w.y0, y0=height - w.x1, x1=w.y1, y1=height - w.x0, turn=270) for w in turned
+            ]
+        return [w._replace(x0=width - w.y1, y0=w.x0, x1=width - w.y0, y1=w.x1, turn=90) for w in turned]
+    if upside_down:
         turned = _words_of(reader(np.ascontiguousarray(np.rot90(pixels, 2))))
         return [
             w._replace(x0=width - w.x1, y0=height - w.y1, x1=width - w.x0, y1=height - w.y0, turn=180)
             for w in turned
         ]
+    return _words_of(result)
+
+
+def _is_tall(result: Any) -> bool:
+    """Say whether most lines of more than two characters run down or up the image."""
     boxes = np.asarray(result.boxes)
     sides = boxes.max(axis=1) - boxes.min(axis=1)
-    lengths = np.array([len(text) for text in result.txts])
-    tall = (sides[:, 1] > 1.5 * sides[:, 0]) & (lengths >= 3)
-    if (lengths >= 3).sum() >= 4 and tall.sum() > 0.6 * (lengths >= 3).sum():
-        turned = _words_of(reader(np.ascontiguousarray(np.rot90(pixels, 1))))
-        if reader.upside_down > 0.6:
-            turned = _words_of(reader(np.ascontiguousarray(np.rot90(pixels, 3))))
-            return [
-                w._replace(x0=w.y0, y0=height - w.x1, x1=w.y1, y1=height - w.x0, turn=270) for w in turned
-            ]
-        return [w._replace(x0=width - w.y1, y0=w.x0, x1=width - w.y0, y1=w.x1, turn=90) for w in turned]
-    return _words_of(result)
+    long = np.array([len(text) >= 3 for text in result.txts])
+    tall = (sides[:, 1] > 1.5 * sides[:, 0]) & long
+    return bool(long.sum() >= 4 and tall.sum() > 0.6 * long.sum())
 
 
 def _words_of(result: Any) -> list[Word]:
@@ -345,9 +351,12 @@ class ServedVision:
             async with self._limit:
                 findings[place] = await self._ask(view, question)
 
-        async with anyio.create_task_group() as group:
-            for place, view in enumerate(views):
-                group.start_soon(ask, place, view)
+        try:
+            async with anyio.create_task_group() as group:
+                for place, view in enumerate(views):
+                    group.start_soon(ask, place, view)
+        except* ModelError as errors:
+            raise errors.exceptions[0] from None
         return findings
 
     async def _ask(self, view: View, question: str) -> Finding:

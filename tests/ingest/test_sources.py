@@ -162,7 +162,9 @@ def test_a_link_inside_an_archive_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_entities_in_office_xml_are_refused_in_any_encoding(tmp_path: Path, encoding: str) -> None:
-    laughs = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><x>&b;</x>'.encode(encoding)
+    laughs = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><x>&b;</x>'.encode(
+        encoding
+    )
     padding = ("<!--" + "x" * 1_048_570 + "-->").encode()
     for content in (laughs, padding + laughs):
         with pytest.raises(Hostile, match="entities"):

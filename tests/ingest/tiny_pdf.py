@@ -51,7 +51,9 @@ def tiny_pdf(sheets: Sequence[Sheet], *, encrypt: bool = False) -> bytes:
     if encrypt:
         secret = "00" * 32
         objects.append(f"<< /Filter /Standard /V 1 /R 2 /O <{secret}> /U <{secret}> /P -4 >>".encode())
-        trailer = f"/Size {len(objects) + 1} /Root 1 0 R /Encrypt {len(objects)} 0 R /ID [<{secret}><{secret}>]"
+        trailer = (
+            f"/Size {len(objects) + 1} /Root 1 0 R /Encrypt {len(objects)} 0 R /ID [<{secret}><{secret}>]"
+        )
     return _file(objects, trailer)
 
 
