@@ -44,6 +44,12 @@ _text_object = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)(
 _page_object = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)(
     ctypes.cast(raw.FPDFPage_GetObject, ctypes.c_void_p).value or 0
 )
+_text_font = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(
+    ctypes.cast(raw.FPDFTextObj_GetFont, ctypes.c_void_p).value or 0
+)
+_text_mode = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(
+    ctypes.cast(raw.FPDFTextObj_GetTextRenderMode, ctypes.c_void_p).value or 0
+)
 _object_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(
     ctypes.cast(raw.FPDFPageObj_GetType, ctypes.c_void_p).value or 0
 )
@@ -266,13 +272,14 @@ def _read_words(textpage: Any, frame: _Frame) -> tuple[list[Word], list[Word]]:
     reference = ctypes.byref(rect)
     box_of = raw.FPDFText_GetLooseCharBox
     seen, pen = 0, _Pen()
+    bold_fonts: dict[int, bool] = {}
     painted: list[Word] = []
     hidden: list[Word] = []
     for match in _WORD.finditer(text):
         first, last = match.start(), match.end() - 1
         owner = _text_object(handle, first) or 0
         if owner != seen:
-            seen, pen = owner, _pen(textpage, first, owner, frame.turn)
+            seen, pen = owner, _pen(textpage, first, owner, frame.turn, bold_fonts)
         if not box_of(textpage, first, reference):
             continue
         left, bottom, right, top = rect.left, rect.bottom, rect.right, rect.top
@@ -307,25 +314,28 @@ def _text(textpage: Any) -> str:
     )
 
 
-def _pen(textpage: Any, index: int, owner: int, page_turn: int) -> _Pen:
+def _pen(textpage: Any, index: int, owner: int, page_turn: int, bold_fonts: dict[int, bool]) -> _Pen:
     matrix = raw.FS_MATRIX()
     raw.FPDFText_GetMatrix(textpage, index, ctypes.byref(matrix))
     size = raw.FPDFText_GetFontSize(textpage, index) * (math.hypot(matrix.c, matrix.d) or 1.0)
+    font = (_text_font(owner) or 0) if owner else 0
+    if font not in bold_fonts:
+        bold_fonts[font] = _is_bold(textpage, index)
+    angle = math.degrees(math.atan2(matrix.b, matrix.a)) if matrix.b else 180.0 if matrix.a < 0 else 0.0
+    # Turned clockwise as shown: the page's own turn takes the text along.
+    turn = round((page_turn - angle) / 90) * 90 % 360
+    painted = not owner or _text_mode(owner) != _INVISIBLE
+    return _Pen(size=abs(size), bold=bold_fonts[font], turn=turn, painted=painted)
+
+
+def _is_bold(textpage: Any, index: int) -> bool:
     flags = ctypes.c_int()
     buffer = ctypes.create_string_buffer(128)
     length = raw.FPDFText_GetFontInfo(textpage, index, buffer, 128, ctypes.byref(flags))
     name = buffer.raw[: min(length, 128)].lower()
-    bold = (
-        b"bold" in name
-        or b"black" in name
-        or b"heavy" in name
-        or raw.FPDFText_GetFontWeight(textpage, index) >= 600
-    )
-    angle = math.degrees(math.atan2(matrix.b, matrix.a)) if (matrix.a or matrix.b) else 0.0
-    # Turned clockwise as shown: the page's own turn takes the text along.
-    turn = round((page_turn - angle) / 90) * 90 % 360
-    mode = raw.FPDFTextObj_GetTextRenderMode(ctypes.cast(owner, raw.FPDF_PAGEOBJECT)) if owner else 0
-    return _Pen(size=abs(size), bold=bold, turn=turn, painted=mode != _INVISIBLE)
+    if any(mark in name for mark in (b"bold", b"black", b"heavy")):
+        return True
+    return bool(raw.FPDFText_GetFontWeight(textpage, index) >= 600)
 
 
 def _pictures(page: pdfium.PdfPage, frame: _Frame) -> tuple[list[Rect], int]:

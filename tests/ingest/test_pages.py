@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -58,10 +59,8 @@ def test_a_damaged_pdf_is_an_error_not_an_empty_document(tmp_path: Path, content
 def test_a_truncated_pdf_is_recovered_or_damaged(tmp_path: Path) -> None:
     whole = tiny_pdf([Sheet(texts=[Text(x=50, y=700, text="hello")])])
     path = put(tmp_path, whole[:-120])
-    try:
+    with suppress(Damaged):
         assert count_pages(path) == 1
-    except Damaged:
-        pass
 
 
 def test_a_page_beyond_the_last_cannot_be_drawn(tmp_path: Path) -> None:

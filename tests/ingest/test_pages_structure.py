@@ -43,7 +43,8 @@ def test_lines_become_paragraphs_and_hyphens_at_their_ends_go() -> None:
     words += line("term debt this year, a long-term matter.", 50, 124)
     (block,) = blocks(words)
     assert block.element.text == (
-        "The corporation reported a considerable increase of its long-term debt this year, a long-term matter."
+        "The corporation reported a considerable increase of its long-term debt this year, "
+        "a long-term matter."
     )
     pieces = [block.element.text[s.start : s.end] for s in block.element.spans]
     assert pieces[0] == "The corporation reported a consid"

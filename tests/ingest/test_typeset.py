@@ -81,7 +81,7 @@ def test_a_heading_is_never_left_alone_at_the_foot_of_a_page() -> None:
         sheets = set_(
             [*lines[:count], Piece(kind="title", text="Heading", level=2), paragraph("Text below it.")]
         )
-        last = [sheet for sheet in sheets if any(e.text == "Heading" for e in sheet.page.elements)][0]
+        last = next(sheet for sheet in sheets if any(e.text == "Heading" for e in sheet.page.elements))
         assert last.page.elements[-1].text == "Text below it."
 
 
