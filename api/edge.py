@@ -83,10 +83,10 @@ class Edge:
 
     def _judge(self, headers: Headers) -> None:
         host = headers.get("host", "")
-        if self._loopback_only and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        if self._loopback_only and not is_loopback(_name(host)):
             raise Forbidden("This server answers to 127.0.0.1 and localhost only.")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin.partition("://")[2] != host:
             raise Forbidden("Pages of another origin may not call this server.")
 
 
@@ -110,6 +110,14 @@ async def _bounded(scope: Scope, receive: Receive) -> Receive:
         return pending.pop() if pending else await receive()
 
     return replay
+
+
+def _name(host: str) -> str:
+    """Return the name in a Host header, without its port; "" where it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _request_id(headers: Headers) -> str:

@@ -42,6 +42,12 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
     Raises Locked where another process owns it, WeightsMissing, Incompatible, PolicyError.
     """
     prepare()
+    from ingest.weights import Weights
+
+    # First what is most often missing and cheapest to look for, then seconds of imports.
+    weights = Weights(settings.weights)
+    embedding, reranking = _onnx(weights, EMBEDDER), _onnx(weights, RERANKER)
+
     from agent.run import GuardedAgent
     from agent.settings import AgentSettings
     from agent.threads import Threads
@@ -54,17 +60,15 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
     from ingest.registry import Registry
     from ingest.rerank import OnnxReranker
     from ingest.settings import IngestSettings
-    from ingest.weights import Weights
 
     confirm()
     reading = IngestSettings()
-    weights = Weights(settings.weights)
     home = settings.home
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as closing:
         rails = Rails(load(settings.policy))
-        embedder = OnnxEmbedder(*_onnx(weights, EMBEDDER), threads=reading.threads, batch=reading.embed_batch)
-        reranker = OnnxReranker(*_onnx(weights, RERANKER), threads=reading.threads)
+        embedder = OnnxEmbedder(*embedding, threads=reading.threads, batch=reading.embed_batch)
+        reranker = OnnxReranker(*reranking, threads=reading.threads)
         index = await _index(settings, vector_name=embedder.name, dimensions=embedder.dimensions)
         closing.push_async_callback(index.close)
         registry = Registry.open(home / "registry.sqlite")

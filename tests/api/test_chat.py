@@ -38,9 +38,12 @@ def agent() -> FakeAgent:
 
 @asynccontextmanager
 async def speaking(client: Client) -> Any:
-    async with client() as http, openai.AsyncOpenAI(
-        base_url="http://127.0.0.1:8000/v1", api_key="none", http_client=http, max_retries=0
-    ) as made:
+    async with (
+        client() as http,
+        openai.AsyncOpenAI(
+            base_url="http://127.0.0.1:8000/v1", api_key="none", http_client=http, max_retries=0
+        ) as made,
+    ):
         yield made
 
 
@@ -64,7 +67,10 @@ async def test_the_official_client_gets_the_answer_its_annotations_and_our_field
     message = told.choices[0].message
     assert message.content == ANSWER.text
     assert told.choices[0].finish_reason == "stop"
-    marked = [message.content[a.url_citation.start_index : a.url_citation.end_index] for a in message.annotations or []]
+    marked = [
+        message.content[a.url_citation.start_index : a.url_citation.end_index]
+        for a in message.annotations or []
+    ]
     assert marked == ["Spending was 1,284 in 2024. [1]"] + ["It was 1,117 the year before. [1] [2]"] * 2
     assert told.model_extra is not None
     assert told.model_extra["pagewarden"]["dropped"] == 1
@@ -77,7 +83,11 @@ async def test_the_official_client_streams_the_same_answer(client: Client) -> No
         )
         chunks = [chunk async for chunk in stream]
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == ANSWER.text
-    late = [c.choices[0].delta.model_extra for c in chunks if "annotations" in (c.choices[0].delta.model_extra or {})]
+    late = [
+        c.choices[0].delta.model_extra
+        for c in chunks
+        if "annotations" in (c.choices[0].delta.model_extra or {})
+    ]
     assert len(late) == 1
     assert chunks[-1].choices[0].finish_reason == "stop"
     assert chunks[-1].model_extra is not None
@@ -85,9 +95,12 @@ async def test_the_official_client_streams_the_same_answer(client: Client) -> No
 
 
 async def test_the_stream_helper_of_the_official_client_collects_the_annotations(client: Client) -> None:
-    async with official(client) as made, made.chat.completions.stream(
-        model="pagewarden", messages=[{"role": "user", "content": "Spending?"}]
-    ) as stream:
+    async with (
+        official(client) as made,
+        made.chat.completions.stream(
+            model="pagewarden", messages=[{"role": "user", "content": "Spending?"}]
+        ) as stream,
+    ):
         final = await stream.get_final_completion()
     assert final.choices[0].message.content == ANSWER.text
     assert len(final.choices[0].message.annotations or []) == 3
@@ -122,7 +135,9 @@ async def test_annotations_link_to_pages_of_ours_with_the_regions(client: Client
 
 @pytest.mark.parametrize("kind", ["abstention", "refusal"])
 async def test_a_no_is_a_normal_message(client: Client, agent: FakeAgent, kind: Any) -> None:
-    agent.script["Spending?"] = telling(an_answer(kind=kind, text="I found no evidence.", reason="no_evidence"))
+    agent.script["Spending?"] = telling(
+        an_answer(kind=kind, text="I found no evidence.", reason="no_evidence")
+    )
     async with client() as http:
         told = (await http.post("/v1/chat/completions", json=ASKED)).json()
         chunks = await chunks_of(http)

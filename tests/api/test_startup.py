@@ -15,7 +15,9 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     """Run `code` in a process that is not a test's: no CI, no PYTEST_*, none of our switches."""
     hidden = {"CI", *SWITCHES}
     plain = {k: v for k, v in os.environ.items() if k not in hidden and not k.startswith("PYTEST")}
-    return subprocess.run([sys.executable, "-c", code], env=plain, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code], env=plain, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize("package", sorted(READ_AT_IMPORT))

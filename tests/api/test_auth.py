@@ -1,0 +1,84 @@
+"""Who may call what: every route of the app, for every kind of caller; a new route without an entry fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from api.app import create_app
+from api.settings import ApiSettings
+from tests.api.conftest import Client
+from tests.fakes import FakeAgent, a_house
+
+pytestmark = pytest.mark.anyio
+
+KEY = "a-key-of-enough-length"
+OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/")}
+GUARDED = {
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/{name}"),
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/documents"),
+    ("GET", "/v1/documents"),
+    ("GET", "/v1/documents/{document_id}"),
+    ("DELETE", "/v1/documents/{document_id}"),
+    ("GET", "/v1/documents/{document_id}/pages/{page_no}"),
+    ("POST", "/v1/search"),
+    ("GET", "/v1/status"),
+}
+
+
+def routes() -> set[tuple[str, str]]:
+    spec = create_app(a_house(), settings=ApiSettings()).openapi()
+    return {(method.upper(), path) for path, methods in spec["paths"].items() for method in methods}
+
+
+def test_every_route_has_an_entry_in_the_table() -> None:
+    assert routes() == (GUARDED | OPEN) - {("GET", "/")}
+
+
+def filled(path: str) -> str:
+    return path.replace("{name}", "pagewarden").replace("{document_id}", "x").replace("{page_no}", "1")
+
+
+@pytest.mark.parametrize(
+    "header", [None, "Bearer", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x", "Bearer é"]
+)
+@pytest.mark.parametrize(("method", "path"), sorted(GUARDED))
+async def test_no_route_opens_without_the_key(
+    client: Client, agent: FakeAgent, tmp_path: Path, method: str, path: str, header: str | None
+) -> None:
+    headers = {} if header is None else {"authorization": header.encode()}
+    async with client(settings=ApiSettings(api_key=KEY, home=tmp_path)) as http:
+        told = await http.request(method, filled(path), headers=headers)
+    assert told.status_code == 401
+    assert told.headers["www-authenticate"] == "Bearer"
+    assert agent.asked == agent.searched == agent.pages == []
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(GUARDED))
+async def test_with_the_key_every_route_opens(client: Client, tmp_path: Path, method: str, path: str) -> None:
+    headers = {"authorization": f"bearer {KEY}"}
+    async with client(
+        settings=ApiSettings(api_key=KEY, home=tmp_path, host="0.0.0.0"), peer="10.0.0.7"
+    ) as http:
+        assert (await http.request(method, filled(path), headers=headers)).status_code not in (401, 403, 500)
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(GUARDED))
+async def test_without_a_key_other_machines_stay_out(client: Client, method: str, path: str) -> None:
+    forged = {"x-forwarded-for": "127.0.0.1", "x-real-ip": "127.0.0.1", "forwarded": "for=127.0.0.1"}
+    async with client(peer="10.0.0.7") as http:
+        assert (await http.request(method, filled(path), headers=forged)).status_code == 401
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(OPEN))
+async def test_open_routes_tell_nothing_of_the_library(
+    client: Client, tmp_path: Path, method: str, path: str
+) -> None:
+    async with client(settings=ApiSettings(api_key=KEY, home=tmp_path)) as http:
+        told = await http.request(method, path)
+    assert told.status_code == 200
+    assert str(tmp_path) not in told.text
+    assert KEY not in told.text
