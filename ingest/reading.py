@@ -142,6 +142,8 @@ class Reader:
         except TimeoutError as error:
             raise _Lost(f"could not be read within {seconds:g} s") from error
         except BrokenWorkerProcess as error:
+            if "initialization" in str(error):
+                raise  # the installation is at fault, not the file
             raise _Lost("ended the process that read it") from error
         except MemoryError as error:
             raise _Lost("needs more memory than PAGEWARDEN_INGEST_READ_MEMORY_BYTES allows") from error

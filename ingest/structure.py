@@ -432,7 +432,7 @@ def _regions(segments: list[Cell], depth: int = 0) -> list[list[Cell]]:
     for band, crosses in _bands(segments, gutter):
         left = [s for s in band if s.x1 <= gutter + 2]
         right = [s for s in band if s.x1 > gutter + 2]
-        if crosses or not _is_columned(left, right):
+        if crosses or not _is_columned(left, right, gutter):
             whole += band
             continue
         if whole:
@@ -444,13 +444,21 @@ def _regions(segments: list[Cell], depth: int = 0) -> list[list[Cell]]:
     return regions
 
 
-def _is_columned(left: list[Cell], right: list[Cell]) -> bool:
-    """Prose on both sides, or something on one side only."""
+def _is_columned(left: list[Cell], right: list[Cell], gutter: float) -> bool:
+    """Prose on both sides, or something on one side only, or prose that fills its side beside a table."""
     if not left or not right:
         return sum(_prosy(s) for s in left or right) >= 2
-    return sum(map(_prosy, left)) >= max(2, 0.4 * len(left)) and sum(map(_prosy, right)) >= max(
-        2, 0.4 * len(right)
-    )
+    prosy_left, prosy_right = sum(map(_prosy, left)), sum(map(_prosy, right))
+    if prosy_left >= max(2, 0.4 * len(left)) and prosy_right >= max(2, 0.4 * len(right)):
+        return True
+    width = gutter - min(cell.x0 for cell in left)
+    return _fills(left, width) or _fills(right, max(cell.x1 for cell in right) - gutter)
+
+
+def _fills(side: list[Cell], width: float) -> bool:
+    prose = [cell for cell in side if _prosy(cell)]
+    full = sum(cell.x1 - cell.x0 > 0.88 * width for cell in prose)
+    return len(prose) >= 5 and full >= 0.6 * len(side)
 
 
 def _bands(segments: list[Cell], gutter: float) -> list[tuple[list[Cell], bool]]:

@@ -407,7 +407,7 @@ def _names(heads: Sequence[Row], columns: Sequence[tuple[float, float]]) -> list
     """Say what heads each column, top down; a header over several columns counts for each of them."""
     names: list[list[str]] = [[] for _ in columns]
     everywhere: list[str] = []
-    cells = _stacked(heads)
+    cells = _stacked(heads, columns[0][1])
     for cell in cells:
         beside = [o for o in cells if o is not cell and o.y0 < cell.y1 - 2 and o.y1 > cell.y0 + 2]
         covered = [place for place in _covered(cell, beside, columns) if place > 0]
@@ -421,10 +421,14 @@ def _names(heads: Sequence[Row], columns: Sequence[tuple[float, float]]) -> list
     return [" ".join(parts).replace("|", "/").rstrip(": ") for parts in names]
 
 
-def _stacked(heads: Sequence[Row]) -> list[Cell]:
+def _stacked(heads: Sequence[Row], labels_to: float) -> list[Cell]:
     """Join the lines of one header ("Gain reclassified" over "into income"); years stand for themselves."""
     cells: list[Cell] = []
+    above = 0
     for row in heads:
+        beside = sum(cell.x0 > labels_to - 2 for cell in row.cells)
+        # More headers than on the line above are its parts, not its second line.
+        parts, above = beside > above, beside
         for cell in row.cells:
             middle = cell.x0 + cell.x1
             over = [
@@ -432,7 +436,7 @@ def _stacked(heads: Sequence[Row]) -> list[Cell]:
                 for i, c in enumerate(cells)
                 if abs(c.x0 + c.x1 - middle) < 2 * cell.size and 0 <= cell.y0 - c.y0 < 2 * cell.size
             ]
-            if over and not _YEAR.fullmatch(cell.text.strip()):
+            if over and not parts and not _YEAR.fullmatch(cell.text.strip()):
                 cells[over[-1]] = cells[over[-1]].joined(cell)
             else:
                 cells.append(cell)
