@@ -7,16 +7,18 @@ Imports are inside, so that `--help`, `models` and `doctor` pay for none of them
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import filelock
+
 from api.house import Capabilities, House, OnProgress, Part
 from api.settings import ApiSettings
 from api.startup import confirm, prepare
-from ingest.errors import IngestError
+from ingest.errors import IngestError, Locked
 from ingest.records import Document, Outcome, Scope
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
     home = settings.home
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as closing:
+        closing.enter_context(_owned(settings))
         rails = Rails(load(settings.policy))
         embedder = OnnxEmbedder(*embedding, threads=reading.threads, batch=reading.embed_batch)
         reranker = OnnxReranker(*reranking, threads=reading.threads)
@@ -73,8 +76,9 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
         closing.push_async_callback(index.close)
         registry = Registry.open(home / "registry.sqlite")
         closing.push_async_callback(registry.close)
-        # Only now: whoever gets here owns the library, and what lies in the inbox came before a crash.
-        shutil.rmtree(home / "inbox", ignore_errors=True)
+        if settings.qdrant_url is None:
+            # We own the home, so what lies in the inbox was left by a crash.
+            shutil.rmtree(home / "inbox", ignore_errors=True)
         reader = Reader(reading)
         closing.push_async_callback(reader.close)
         writer = _writer(settings, weights, reading)
@@ -128,8 +132,9 @@ async def try_library(settings: ApiSettings) -> None:
     prepare()
     from ingest.embed import OnnxEmbedder
 
-    index = await _index(settings, vector_name=OnnxEmbedder.name, dimensions=OnnxEmbedder.dimensions)
-    await index.close()
+    with _owned(settings):
+        index = await _index(settings, vector_name=OnnxEmbedder.name, dimensions=OnnxEmbedder.dimensions)
+        await index.close()
 
 
 class DocumentScreen:
@@ -204,6 +209,29 @@ class _Readiness:
         start = getattr(self.writer, "start", None)
         if start is not None:
             await start()
+
+
+@contextmanager
+def _owned(settings: ApiSettings) -> Iterator[None]:
+    """Own the home for as long as the index in it is open. Raises Locked.
+
+    Edge (0.9.0) has a lock of its own and looks at it too late: a second `EdgeShard.load` first cuts journals that
+    the owner has open, and the owner's next flush fails ("Tracker journal … is shorter than expected", 2026-11-23).
+    """
+    if settings.qdrant_url is not None:
+        yield
+        return
+    lock = filelock.FileLock(settings.home / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise Locked(
+            f"Another process owns the library in {settings.home}: end it, or ask through its server."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _onnx(weights: Weights, name: str) -> tuple[Path, Path]:

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx2
 import openai
 import pytest
@@ -239,7 +240,7 @@ async def test_hanging_up_cancels_the_work(agent: FakeAgent) -> None:
         async for _ in agent.ask(_question()):
             while True:
                 yield {"choices": []}
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
 
     sent: list[Any] = []
     hung_up = anyio.Event()

@@ -1,4 +1,4 @@
-"""The command line as others use it: a process with clean stdout, an exit code, and a sentence for each error."""
+"""The command line as others use it: clean stdout, an exit code, and a sentence for each error."""
 
 from __future__ import annotations
 
