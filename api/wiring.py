@@ -215,8 +215,8 @@ class _Readiness:
 def _owned(settings: ApiSettings) -> Iterator[None]:
     """Own the home for as long as the index in it is open. Raises Locked.
 
-    Edge (0.9.0) has a lock of its own and looks at it too late: a second `EdgeShard.load` first cuts journals that
-    the owner has open, and the owner's next flush fails ("Tracker journal … is shorter than expected", 2026-11-23).
+    Edge (0.9.0) has a lock of its own and looks at it too late: a second `EdgeShard.load` first cuts journals
+    that the owner has open, and the owner's next flush fails ("Tracker journal … is shorter than expected").
     """
     if settings.qdrant_url is not None:
         yield

@@ -142,7 +142,7 @@ HELD = replace(a_document("report.pdf", tenant="default"), pages=5)
 
 @pytest.fixture
 def agent() -> FakeAgent:
-    """Script an answer with two citations, an abstention, a refusal, an attack, and one that takes for ever."""
+    """Script an answer, an abstention, a refusal, an attack, and one that takes for ever."""
     cited = tuple(replace(a_citation(n, page_no=n + 1), document_id=HELD.id) for n in (1, 2))
     steps = [Step(node="retrieve", label="Searched “spending”", ms=46.0)]
     two = (Sentence(text="It was 1,284.", citations=(1,)), Sentence(text="It grew.", citations=(2,)))
