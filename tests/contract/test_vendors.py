@@ -18,7 +18,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "PIL": ("ingest/",),
     "aiosqlite": ("agent/threads.py",),
     "fastapi": ("api/",),
-    "filelock": ("ingest/weights.py",),
+    "filelock": ("ingest/weights.py", "api/wiring.py"),
     "httpx": ("ingest/weights.py",),
     "httpx2": ("ingest/served.py", "api/cli/"),
     "huggingface_hub": ("ingest/weights.py",),
