@@ -44,11 +44,11 @@ class ApiSettings(BaseSettings):
     """The platform's data folder (`XDG_DATA_HOME`); `~/.local/share` where unset."""
     xdg_cache_home: Annotated[Path | None, Field(validation_alias="XDG_CACHE_HOME")] = None
     """The platform's cache folder (`XDG_CACHE_HOME`); `~/.cache` where unset."""
-    home: Annotated[Path, Field(default_factory=_below("xdg_data_home", ".local/share"))]
+    home: Path = Field(default_factory=_below("xdg_data_home", ".local/share"))
     """The library: index, registry, copies of the documents, threads."""
-    weights: Annotated[
-        Path, Field(default_factory=lambda values: _below("xdg_cache_home", ".cache")(values) / "weights")
-    ]
+    weights: Path = Field(
+        default_factory=lambda values: _below("xdg_cache_home", ".cache")(values) / "weights"
+    )
     """The pinned model files; may be shared by many libraries."""
     host: str = "127.0.0.1"
     """Address to listen on. Anything but loopback needs `api_key`."""
