@@ -34,6 +34,8 @@ class _Piece:
     spans: tuple[Span, ...]
     tokens: int
     level: int | None = None
+    #: Whether it goes on with an element whose beginning another piece holds.
+    goes_on: bool = False
 
 
 @dataclass(slots=True)
@@ -140,6 +142,7 @@ def _pieces(elements: Sequence[Element], *, max_tokens: int, count: Count) -> li
             spans=_clipped(element.spans, start, end),
             tokens=tokens,
             level=element.level,
+            goes_on=start > 0,
         )
         for (element, start, end), tokens in zip(cut, sizes, strict=True)
     ]
@@ -227,12 +230,17 @@ def _heads_a_table(caption: _Piece, before: _Piece) -> bool:
 def _packed(units: Iterable[list[_Piece]], headings: _Headings, *, max_tokens: int) -> Iterator[_Open]:
     """Fill chunks unit by unit; a heading opens a new one unless the last is still small."""
     current = _Open(str(headings))
+    caption = ""
     for unit in units:
+        caption = next((" ".join(piece.text.split()) for piece in unit if piece.kind == "caption"), caption)
         if current.pieces and _is_full(current, unit, max_tokens=max_tokens):
             following = current.next(str(headings))
             yield current
             current = following
         current.take(unit, str(headings))
+        if unit[0].kind == "table" and unit[0].goes_on and caption:
+            # What its caption named, the rest of a long table is still about.
+            current.heading = " > ".join(part for part in (current.heading, caption) if part)
         if unit[0].kind == "title":
             headings.meet(unit[0])
         if any(piece.kind in _STANDS_ALONE for piece in unit):

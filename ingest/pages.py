@@ -24,13 +24,19 @@ from PIL import Image, ImageChops, ImageDraw
 
 from ingest.errors import Damaged, Encrypted, Unreadable
 from ingest.records import Box
+from ingest.ruled import Stroke
 from ingest.structure import Rect, Word
 
 #: A soft break inside a word (pdfium hands hyphens at a line's end out as U+0002).
 _HYPHEN = "\x02"
 _WORD = re.compile(r"[^\s\x00\x02\ufffe]+[\x02\ufffe]?")
 _INVISIBLE = 3
-_IMAGE, _FORM = 3, 5
+_PATH, _IMAGE, _FORM = 2, 3, 5
+_MOVE_TO, _CURVE_TO = 2, 1
+#: Paths thinner than this are lines, points; shorter ones are dashes and dots.
+_THIN, _SHORT = 2.5, 4.0
+#: Paths of more points than this are drawings, and a page of more paths a chart or a map.
+_MAX_POINTS, _MAX_PATHS = 400, 5_000
 _MAX_PIXELS = 25_000_000
 #: Pages with more drawing objects than this are charts and maps; their pictures are not counted.
 _MAX_OBJECTS = 20_000
@@ -66,6 +72,8 @@ class Sheet:
     #: Words that are in the text layer but not painted: an OCR layer beneath a scan, or something hidden.
     hidden: tuple[Word, ...]
     pictures: tuple[Rect, ...]
+    #: Level and upright lines: what tables may be ruled with.
+    strokes: tuple[Stroke, ...]
     #: Drawing objects of any kind; none at all means a blank page.
     objects: int
 
@@ -217,6 +225,7 @@ def _read_sheet(document: pdfium.PdfDocument, no: int) -> Sheet:
             words=tuple(words),
             hidden=tuple(hidden),
             pictures=tuple(pictures),
+            strokes=tuple(_strokes(page, frame)),
             objects=objects,
         )
     finally:
@@ -358,6 +367,61 @@ def _pictures(page: pdfium.PdfPage, frame: _Frame) -> tuple[list[Rect], int]:
             if x1 - x0 > 8 and y1 - y0 > 8:
                 pictures.append(Rect(x0, y0, x1, y1))
     return pictures, objects
+
+
+def _strokes(page: pdfium.PdfPage, frame: _Frame) -> Iterator[Stroke]:
+    """Yield the level and upright lines of the page's paths, filled rectangles by their edges."""
+    handle = ctypes.cast(page.raw, ctypes.c_void_p).value
+    objects = min(raw.FPDFPage_CountObjects(page.raw), _MAX_OBJECTS)
+    things = (_page_object(handle, index) for index in range(objects))
+    paths = [thing for thing in things if thing and _object_type(thing) == _PATH]
+    if len(paths) > _MAX_PATHS:
+        return
+    edges = [ctypes.c_float() for _ in range(4)]
+    references = [ctypes.byref(edge) for edge in edges]
+    for path in paths:
+        if not raw.FPDFPageObj_GetBounds(ctypes.cast(path, raw.FPDF_PAGEOBJECT), *references):
+            continue
+        line = Stroke(*frame.shown(*(edge.value for edge in edges)))
+        wide, tall = line.x1 - line.x0, line.y1 - line.y0
+        if min(wide, tall) > _THIN:
+            yield from _edges(path, frame)
+        elif max(wide, tall) > _SHORT:
+            yield line
+
+
+def _edges(path: int, frame: _Frame) -> Iterator[Stroke]:
+    """Yield the straight, level or upright edges of a path's outline."""
+    handle = ctypes.cast(path, raw.FPDF_PAGEOBJECT)
+    count = raw.FPDFPath_CountSegments(handle)
+    if not 2 <= count <= _MAX_POINTS:
+        return
+    matrix = raw.FS_MATRIX()
+    raw.FPDFPageObj_GetMatrix(handle, ctypes.byref(matrix))
+    x, y = ctypes.c_float(), ctypes.c_float()
+    first = last = (0.0, 0.0)
+    for index in range(count):
+        segment = raw.FPDFPath_GetPathSegment(handle, index)
+        raw.FPDFPathSegment_GetPoint(segment, ctypes.byref(x), ctypes.byref(y))
+        point = (
+            matrix.a * x.value + matrix.c * y.value + matrix.e,
+            matrix.b * x.value + matrix.d * y.value + matrix.f,
+        )
+        kind = raw.FPDFPathSegment_GetType(segment)
+        if kind == _MOVE_TO:
+            first = point
+        elif kind != _CURVE_TO:
+            yield from _straight(last, point, frame)
+        if raw.FPDFPathSegment_GetClose(segment):
+            yield from _straight(point, first, frame)
+        last = point
+
+
+def _straight(a: tuple[float, float], b: tuple[float, float], frame: _Frame) -> Iterator[Stroke]:
+    line = Stroke(*frame.shown(min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1])))
+    wide, tall = line.x1 - line.x0, line.y1 - line.y0
+    if min(wide, tall) <= _THIN and max(wide, tall) > _SHORT:
+        yield line
 
 
 def _holds_image(form: int) -> bool:

@@ -335,7 +335,15 @@ def _raw(sheet: Sheet) -> _Raw:
 def _laid_out(sheet: Sheet, words: Sequence[Word]) -> tuple[Block, ...]:
     from ingest.structure import lay_out
 
-    return tuple(lay_out(words, width=sheet.width_pt, height=sheet.height_pt, pictures=sheet.pictures))
+    return tuple(
+        lay_out(
+            words,
+            width=sheet.width_pt,
+            height=sheet.height_pt,
+            pictures=sheet.pictures,
+            strokes=sheet.strokes,
+        )
+    )
 
 
 def _look_at_page(path: Path, raw: _Raw, settings: IngestSettings) -> _Raw:

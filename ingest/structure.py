@@ -17,6 +17,7 @@ from statistics import median
 from typing import NamedTuple
 
 from ingest.records import Box, Element, ElementKind, Span
+from ingest.ruled import Ruled, Stroke, ruled_tables
 from ingest.tables import Cell, Row, find_tables, table_text
 
 
@@ -68,6 +69,8 @@ _PAGE_NUMBER = re.compile(
     r"(?:\s*(?:of|/)\s*\d{1,4})?[-–—|\s]*",
     re.IGNORECASE,
 )
+#: A caption stands nearer than this to its table, as a share of the page's height.
+_CAPTION_GAP = 0.04
 _ENDS_SENTENCE = re.compile(r"[.!?:;][\"”’)\]]*$")
 
 
@@ -78,23 +81,38 @@ def lay_out(
     height: float,
     pictures: Sequence[Rect] = (),
     picture_words: Mapping[Rect, Sequence[Word]] | None = None,
+    strokes: Sequence[Stroke] = (),
 ) -> list[Block]:
     """Turn a page's words into blocks in reading order; sideways writing comes after the upright.
 
     Every word ends up in exactly one block, dot leaders excepted. `picture_words` are those that OCR read
-    in a picture; they become part of its figure.
+    in a picture; they become part of its figure. `strokes` are the page's lines: they rule tables.
     """
+    ruled = ruled_tables(strokes, words) if all(word.turn == 0 for word in words) else []
+    held = {place for table in ruled for place in table.held}
+    words = [word for place, word in enumerate(words) if place not in held]
     blocks: list[Block] = []
     turns = Counter(word.turn for word in words)
     for turn, _ in turns.most_common():
         upright, frame = _upright([word for word in words if word.turn == turn], turn, width, height)
         blocks += _Layout(frame, turn).blocks(upright)
+    for table in ruled:
+        block = _ruled_block(table, width, height)
+        blocks = _captioned(_inserted(blocks, block, _page_box(Rect(*table.rect), width, height)), block)
     inner = {
         rect: lay_out(found, width=width, height=height)
         for rect, found in (picture_words or {}).items()
         if found
     }
     return _with_figures(blocks, pictures, inner, width, height)
+
+
+def _ruled_block(table: Ruled, width: float, height: float) -> Block:
+    spans = (
+        Span(start=a, end=b, box=_page_box(Rect(*cell.rect), width, height)) for a, b, cell in table.cells
+    )
+    element = Element(kind="table", text=table.text, spans=tuple(spans), html=table.html)
+    return Block(element=element, size=table.size)
 
 
 def finish(pages: Sequence[Sequence[Block]]) -> list[tuple[Element, ...]]:
@@ -547,6 +565,20 @@ def _inserted(blocks: list[Block], new: Block, box: Box) -> list[Block]:
         if beside and spans[0].box.y0 > box.y0:
             return [*blocks[:place], new, *blocks[place:]]
     return [*blocks, new]
+
+
+def _captioned(blocks: list[Block], table: Block) -> list[Block]:
+    """Make the short line right above a table its caption."""
+    place = next(i for i, block in enumerate(blocks) if block is table)
+    above = blocks[place - 1] if place else None
+    if above is None or above.element.kind != "paragraph" or not table.element.spans:
+        return blocks
+    text, bottom = above.element.text, max(span.box.y1 for span in above.element.spans)
+    near = 0 <= min(span.box.y0 for span in table.element.spans) - bottom < _CAPTION_GAP
+    if not near or len(text.split()) > 14 or _ENDS_SENTENCE.search(text):
+        return blocks
+    blocks[place - 1] = replace(above, element=replace(above.element, kind="caption"))
+    return blocks
 
 
 def _page_box(rect: Rect, width: float, height: float) -> Box:

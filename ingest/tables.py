@@ -291,7 +291,7 @@ def _heads_above(loose: Sequence[Row], table: Table) -> int:
 def table_text(table: Table) -> tuple[str, str, list[tuple[int, int, Cell]]]:
     """Write a table out: its text, its HTML, and (start, end, cell) for every cell in the text."""
     lines = [_line(row, table.columns) for row in table.rows]
-    count = _header_count(lines)
+    count = header_count(lines)
     heads, body = table.rows[:count], _with_wraps(lines[count:])
     names = _names(heads, table.columns)
     head_lines: list[Line[Cell]] = [list(row.cells) for row in heads]
@@ -308,7 +308,7 @@ def _line(row: Row, columns: Sequence[tuple[float, float]]) -> Line[Cell]:
     return line
 
 
-def _header_count(lines: Sequence[Line[Cell]]) -> int:
+def header_count(lines: Sequence[Line[Cell]]) -> int:
     """Count the leading rows that head columns instead of filling them."""
     count = 0
     for line in lines:
@@ -506,6 +506,8 @@ def write_grid(
         label, values = line[0], [(i, cell) for i, cell in enumerate(line) if i and cell is not None]
         if label is not None:
             put(f"{sections[row]}: " if row < len(sections) and sections[row] else "")
+            # A figure is no name: "Offset: 72" says what "72" alone does not.
+            put(f"{names[0]}: " if names and names[0] and _is_figure(label.text) else "")
             put(label.text, label)
         for place, (column, cell) in enumerate(values):
             put(" | " if place or label is not None else "")

@@ -211,3 +211,12 @@ def _by_box(parts: Sequence[Element] | Sequence[Chunk]) -> dict[Box, str]:
             if words_of:
                 found[span.box] = found.get(span.box, "") + words_of
     return found
+
+
+def test_the_rest_of_a_long_table_is_still_headed_by_its_caption() -> None:
+    rows = "\n".join(f"Row {n} | 2023: {n} | 2024: {n + 1}" for n in range(60))
+    table = page(element("caption", "Table 1: Cash flows"), element("table", rows))
+    first, *rest = chunked(table, max_tokens=60)
+    assert first.text.startswith("Table 1: Cash flows\nRow 0")
+    assert rest
+    assert {chunk.heading for chunk in rest} == {"Table 1: Cash flows"}
