@@ -13,7 +13,7 @@ import hashlib
 import logging
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -160,49 +160,6 @@ class Pipeline:
                     reason=error.code,
                     detail=error.detail,
                 )
-
-    async def add_many(
-        self,
-        files: Iterable[tuple[Path, str]],
-        *,
-        tenant: str,
-        collection: str,
-        groups: Sequence[str] = (),
-        on_progress: Callable[[str, Stage, int, int], None] | None = None,
-    ) -> AsyncIterator[Outcome]:
-        """Add (path, name) pairs, a few side by side so that one is read while another is embedded.
-
-        Yields outcomes as they come, not in the order given. Tasks and no TaskGroup: a generator must not
-        yield inside one.
-        """
-        waiting = iter(files)
-        running: set[asyncio.Task[Outcome]] = set()
-        try:
-            while True:
-                while len(running) <= self._settings.readers and (pair := next(waiting, None)):
-                    path, name = pair
-                    tell = partial(on_progress, name) if on_progress else None
-                    running.add(
-                        asyncio.create_task(
-                            self.add(
-                                path,
-                                name=name,
-                                tenant=tenant,
-                                collection=collection,
-                                groups=groups,
-                                on_progress=tell,
-                            )
-                        )
-                    )
-                if not running:
-                    return
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    yield task.result()
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
 
     async def remove(self, document_id: str, *, scope: Scope) -> bool:
         """Take a document off the shelf (or the quarantine list); False: absent or not allowed."""

@@ -24,6 +24,8 @@ STYLES = {
     "failed": "red",
 }
 _BAD = ("failed", "quarantined")
+#: Files under way at once: two that are read, one that is embedded.
+_SIDE_BY_SIDE = 3
 #: Where each stage of a file starts, and how much of the file's share of the bar it fills.
 _SHARES = {"read": (0.0, 0.5), "embed": (0.5, 0.4), "screen": (0.9, 0.05), "shelve": (0.95, 0.05)}
 
@@ -83,52 +85,88 @@ def listed(paths: list[Path], *, apart: Path) -> list[tuple[Path, str]]:
 async def shelve(
     door: Door, files: list[tuple[Path, str]], *, collection: str | None, progress: bool
 ) -> list[OutcomeOut]:
-    """Add files one after the other, telling on stderr what becomes of each."""
-    import time
+    """Add files, telling on stderr what becomes of each; one is read while another is embedded.
 
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    Outcomes come back in the order of `files`.
+    """
+    import asyncio
+    from functools import partial
 
-    screen = console(stderr=True)
-    outcomes: list[OutcomeOut] = []
-    began, pages = time.monotonic(), 0
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("files · {task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=screen, disable=not progress, transient=True) as bar:
-        # Parts of a file count, so that a long document moves the bar too; it never goes back.
-        task = bar.add_task("Starting", total=len(files), rate="")
-        for place, (path, name) in enumerate(files):
-            bar.update(task, description=name[-40:])
+    gate = asyncio.Semaphore(_SIDE_BY_SIDE)
 
-            def on_progress(
-                stage: str, done: int, total: int, *, place: int = place, before: int = pages
-            ) -> None:
-                start, width = _SHARES[stage]
-                bar.update(task, completed=place + start + width * done / max(total, 1))
-                if stage == "read":
-                    bar.update(task, rate=f"{(before + done) / (time.monotonic() - began):.1f} pages/s")
+    async def one(place: int, path: Path, name: str) -> OutcomeOut:
+        async with gate:
+            told = partial(board.moved, place, name)
+            outcome = await door.add(path, name=name, collection=collection, on_progress=told)
+        board.finished(place, outcome)
+        return outcome
 
-            outcome = await door.add(path, name=name, collection=collection, on_progress=on_progress)
-            outcomes.append(outcome)
-            pages += outcome.pages
-            bar.update(task, completed=place + 1)
-            if progress:
-                screen.print(line(outcome), style=STYLES[outcome.outcome], markup=False, highlight=False)
-    if progress:
-        summary(screen, outcomes, seconds=time.monotonic() - began)
-    return outcomes
+    with Board(len(files), silent=not progress) as board:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(place, *pair)) for place, pair in enumerate(files)]
+    return [task.result() for task in tasks]
+
+
+class Board:
+    """The progress bar and the lines above it. Parts of a file count, and the bar never goes back."""
+
+    def __init__(self, files: int, *, silent: bool) -> None:
+        import time
+
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._screen, self._silent, self._now = console(stderr=True), silent, time.monotonic
+        self._began = self._now()
+        self._share: dict[int, float] = {}
+        self._read: dict[int, int] = {}
+        self._outcomes: list[OutcomeOut] = []
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("files · {task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=self._screen,
+            disable=silent,
+            transient=True,
+        )
+        self._task = self._bar.add_task("Starting", total=files, rate="")
+
+    def __enter__(self) -> Board:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+        if not self._silent:
+            summary(self._screen, self._outcomes, seconds=self._now() - self._began)
+
+    def moved(self, place: int, name: str, stage: str, done: int, total: int) -> None:
+        """Note how far a file is."""
+        start, width = _SHARES[stage]
+        share = start + width * done / max(total, 1)
+        self._share[place] = max(self._share.get(place, 0.0), share)
+        if stage == "read":
+            self._read[place] = done
+        rate = sum(self._read.values()) / (self._now() - self._began)
+        completed = sum(self._share.values())
+        self._bar.update(self._task, description=name[-40:], completed=completed, rate=f"{rate:.1f} pages/s")
+
+    def finished(self, place: int, outcome: OutcomeOut) -> None:
+        """Say what became of a file."""
+        self._share[place] = 1.0
+        self._outcomes.append(outcome)
+        self._bar.update(self._task, completed=sum(self._share.values()))
+        if not self._silent:
+            self._screen.print(line(outcome), style=STYLES[outcome.outcome], markup=False, highlight=False)
 
 
 def line(outcome: OutcomeOut) -> str:
@@ -143,5 +181,6 @@ def summary(screen: Console, outcomes: list[OutcomeOut], *, seconds: float) -> N
     counted = {kind: sum(o.outcome == kind for o in outcomes) for kind in STYLES}
     told = ", ".join(f"{n} {kind}" for kind, n in counted.items() if n)
     pages = sum(o.pages for o in outcomes if o.outcome in ("added", "updated"))
-    rate = f", {pages / seconds:.1f} pages/s" if pages and seconds else ""
+    chunks = sum(o.chunks for o in outcomes if o.outcome in ("added", "updated"))
+    rate = f", {pages / seconds:.1f} pages/s, {chunks / seconds:.1f} chunks/s" if pages and seconds else ""
     screen.print(f"{told or 'No files there'} in {seconds:.1f} s{rate}", markup=False, highlight=False)

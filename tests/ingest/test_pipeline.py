@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -310,13 +311,20 @@ async def test_many_files_come_out_once_each_and_one_bad_file_stops_none(shelf: 
     texts = {f"{n}.txt": "broken" if n == 3 else f"Text {n}." for n in range(8)}
     files = [(shelf.file(text, name), name) for name, text in texts.items()]
     told: list[tuple[str, str, int, int]] = []
-    outcomes = [
-        outcome
-        async for outcome in shelf.pipeline().add_many(
-            files, tenant="acme", collection="hr", on_progress=lambda *told_now: told.append(told_now)
+    pipeline = shelf.pipeline()
+    outcomes = await asyncio.gather(
+        *(
+            pipeline.add(
+                path,
+                name=name,
+                tenant="acme",
+                collection="hr",
+                on_progress=lambda *now, name=name: told.append((name, *now)),
+            )
+            for path, name in files
         )
-    ]
-    assert sorted(outcome.name for outcome in outcomes) == sorted(texts)
+    )
+    assert [outcome.name for outcome in outcomes] == list(texts)
     assert [outcome.name for outcome in outcomes if outcome.outcome != "added"] == ["3.txt"]
     assert await shelf.index.count() == 7
     assert [stage for name, stage, _, _ in told if name == "1.txt"] == ["read", "embed", "screen", "shelve"]
@@ -325,6 +333,8 @@ async def test_many_files_come_out_once_each_and_one_bad_file_stops_none(shelf: 
 async def test_the_same_file_twice_at_once_is_added_once(shelf: Shelf) -> None:
     path = shelf.file(TWO_PAGES)
     files = [(path, "leave.txt"), (path, "leave.txt"), (path, "leave.txt")]
-    kinds = [o.outcome async for o in shelf.pipeline().add_many(files, tenant="acme", collection="hr")]
+    pipeline = shelf.pipeline()
+    added = (pipeline.add(path, name=name, tenant="acme", collection="hr") for path, name in files)
+    kinds = [outcome.outcome for outcome in await asyncio.gather(*added)]
     assert sorted(kinds) == ["added", "unchanged", "unchanged"]
     assert await shelf.index.count() == 2
