@@ -11,10 +11,13 @@ from agent.records import Citation
 from agent.state import Source
 from ingest.records import Box, Chunk, Span
 
+#: Places that share one word less than the best may still be the right one.
+_TIED = 1.0
 
-def cite(sentence: str, source: Source, *, n: int) -> Citation:
-    """Point from `sentence` to the place in `source` that carries it."""
-    start, end = locate(sentence, source.chunk)
+
+def cite(sentence: str, source: Source, *, n: int, place: tuple[int, int] | None = None) -> Citation:
+    """Point from `sentence` to the `place` in `source` that carries it, by default the best."""
+    start, end = place or places(sentence, source.chunk)[0]
     return Citation(
         n=n,
         document_id=source.chunk.document_id,
@@ -27,17 +30,22 @@ def cite(sentence: str, source: Source, *, n: int) -> Citation:
     )
 
 
-def locate(sentence: str, chunk: Chunk) -> tuple[int, int]:
-    """Return [start, end) of the sentence, line or row of `chunk` that shares most with `sentence`."""
-    said, figures = words.content(sentence), words.numbers(sentence)
+def places(sentence: str, chunk: Chunk, *, question: str = "") -> list[tuple[int, int]]:
+    """Return [start, end) of the sentences or rows of `chunk` that share most with `sentence`, best first.
+
+    A short sentence leans on the question's words. Several places come back where words do not tell them
+    apart.
+    """
+    figures = words.numbers(sentence)
+    said = words.content(f"{question}\n{sentence}")
 
     def shared(part: tuple[int, int]) -> float:
         text = chunk.text[part[0] : part[1]]
-        own = words.content(text)
         # Numbers weigh double: they are what people check first.
-        return 2 * len(figures & words.numbers(text)) + len(said & own) - 0.01 * len(own)
+        return 2 * len(figures & words.numbers(text)) + len(said & words.content(text))
 
-    return max(parts(chunk), key=shared, default=(0, len(chunk.text)))
+    found = sorted(parts(chunk), key=shared, reverse=True) or [(0, len(chunk.text))]
+    return [part for part in found if shared(part) >= shared(found[0]) - _TIED]
 
 
 def parts(chunk: Chunk) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from typing import get_args
 
 from langgraph.runtime import Runtime
 
+from agent import citations
 from agent.citations import cite
 from agent.records import AbstentionReason, Answer, Citation, Kind, Released, Sentence, Step
 from agent.screen import refusal_text
@@ -36,7 +37,7 @@ async def release(state: State, runtime: Runtime[Run]) -> State:
     if not cited:  # the document went away while the sentence was being checked
         return {"draft": None, "dropped": state.get("dropped", 0) + 1, "told": ""}
     known = len(run.citations)
-    numbers = [_number(run, draft["text"], source) for source in cited]
+    numbers = [await _number(run, draft["text"], source, question=state["standalone"]) for source in cited]
     sentence = Sentence(text=draft["text"], citations=tuple(dict.fromkeys(numbers)))
     runtime.stream_writer(Released(sentence=sentence, new_citations=tuple(run.citations[known:])))
     standing = {"text": sentence.text, "citations": list(sentence.citations)}
@@ -96,11 +97,23 @@ def marked(sentence: Sentence) -> str:
     return sentence.text + "".join(f" [{n}]" for n in sentence.citations)
 
 
-def _number(run: Run, text: str, source: Source) -> int:
+async def _number(run: Run, text: str, source: Source, *, question: str) -> int:
     """Return the number of the citation for `text` in `source`, minting one unless the same quote has one."""
-    fresh: Citation = cite(text, source, n=len(run.citations) + 1)
+    place = await _place(run, text, source, question=question)
+    fresh: Citation = cite(text, source, n=len(run.citations) + 1, place=place)
     for known in run.citations:
         if (known.chunk_id, known.quote) == (fresh.chunk_id, fresh.quote):
             return known.n
     run.citations.append(fresh)
     return fresh.n
+
+
+async def _place(run: Run, text: str, source: Source, *, question: str) -> tuple[int, int]:
+    """Find the row or sentence that carries `text`; the cross-encoder chooses where words leave it open."""
+    places = citations.places(text, source.chunk, question=question)
+    if len(places) == 1:
+        return places[0]
+    scores = await run.library.rerank(
+        f"{question} {text}", [source.chunk.text[start:end] for start, end in places]
+    )
+    return max(zip(scores, places, strict=True), key=lambda pair: pair[0])[1]

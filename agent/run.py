@@ -16,7 +16,7 @@ from agent.release import answer_of
 from agent.settings import AgentSettings
 from agent.state import Rails, Run, State
 from agent.threads import Threads
-from agent.write import ModelWriter, QuoteWriter
+from agent.write import writer_for
 from ingest.library import Library
 from ingest.records import Box, Hit, Scope
 from ingest.served import LanguageModel
@@ -54,7 +54,7 @@ class GuardedAgent:
     ) -> None:
         self._library, self._rails, self._model, self._settings = library, rails, model, settings
         self._threads = threads
-        self._writer = ModelWriter(model) if model is not None else QuoteWriter()
+        self._writer = writer_for(model)
         self._asking = ask_graph()
         self._conversing = ask_graph(threads.saver) if threads is not None else None
         self._searching = search_graph()

@@ -23,10 +23,10 @@ class AgentSettings(BaseSettings):
     """Hits kept as evidence for one question."""
     served_sources: Annotated[int, Field(ge=1, le=50)] = 8
     """Evidence shown to a served model."""
-    local_sources: Annotated[int, Field(ge=1, le=20)] = 4
-    """Evidence shown to the local model: it reads about 90 tokens a second on two cores."""
-    local_source_chars: Annotated[int, Field(ge=200)] = 600
-    """Longest excerpt of one source for the local model, characters."""
+    local_sources: Annotated[int, Field(ge=1, le=20)] = 3
+    """Evidence that the local model is asked about, one piece at a time."""
+    local_chars: Annotated[int, Field(ge=200)] = 600
+    """Characters shown of each piece: the local model reads about 90 tokens a second on two cores."""
     looks: Annotated[int, Field(ge=0, le=20)] = 2
     """Regions of page images looked at for one question."""
     max_tokens: Annotated[int, Field(ge=32, le=8192)] = 320
@@ -39,5 +39,9 @@ class AgentSettings(BaseSettings):
     """Earlier turns that the plan reads."""
     min_word_support: Annotated[float, Field(ge=0, le=1)] = 0.6
     """Share of a sentence's content words that its cited evidence must hold."""
+    min_short_support: Annotated[float, Field(ge=0, le=1)] = 0.7
+    """The same for a sentence so short that it leans on the question's words ("20 bytes")."""
+    local_rows: Annotated[int, Field(ge=1, le=50)] = 2
+    """Rows of one table shown to the local model: with more it answers from a neighbour of the right one."""
     min_question_cover: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of the question's content words that evidence must hold to be quoted as its answer."""

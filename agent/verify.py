@@ -7,11 +7,16 @@ that cites the wrong source is tried once against the others (re-cited) before i
 
 from __future__ import annotations
 
+import re
+from functools import partial
+
 from langgraph.runtime import Runtime
 
 from agent import words
 from agent.state import Drafted, Run, Source, State
 
+#: What numbers a heading or an item is no figure of the text.
+_ORDINAL = re.compile(r"^\(?\d{1,3}(?:\.\d{1,3})*[.)]?(?=\s+[A-Z]|\s*$)")
 #: A sentence of fewer content words leans on the question for what it claims.
 _SHORT = 3
 
@@ -30,12 +35,19 @@ async def verify(state: State, runtime: Runtime[Run]) -> State:
 
 async def carry(draft: Drafted, sources: list[Source], *, run: Run, question: str) -> Drafted | None:
     """Return the draft with the evidence that supports it (its own, else the best other), or None."""
-    text, least = draft["text"], run.settings.min_word_support
+    text, settings = draft["text"], run.settings
+    judge = partial(
+        supports,
+        question=question,
+        around=sources,
+        least=settings.min_word_support,
+        least_short=settings.min_short_support,
+    )
     cited = [s for s in sources if s.n in draft["evidence"]]
-    stands = bool(cited) and supports(text, cited, question=question, around=sources, least=least)
+    stands = bool(cited) and judge(text, cited)
     if stands and await _ranked(text, cited, sources, run=run):
         return {"text": text, "evidence": [s.n for s in cited]}
-    able = [s for s in sources if supports(text, [s], question=question, around=sources, least=least)]
+    able = [s for s in sources if judge(text, [s])]
     if not able:
         return None
     scores = await run.library.rerank(text, [s.text for s in able])
@@ -44,14 +56,19 @@ async def carry(draft: Drafted, sources: list[Source], *, run: Run, question: st
 
 
 def supports(
-    sentence: str, cited: list[Source], *, question: str, around: list[Source], least: float
+    sentence: str,
+    cited: list[Source],
+    *,
+    question: str,
+    around: list[Source],
+    least: float,
+    least_short: float,
 ) -> bool:
     """Say whether `cited` hold the sentence's numbers, names and at least `least` of its content words.
 
     An answer repeats words of the question; it may, as far as the cited documents know them too (`around`:
     all the evidence at hand). So a name that no source mentions is never answered for, even where the
-    question brought it. In a table only the rows count that hold the sentence's numbers, and the number must
-    stand in the right column.
+    question brought it. A sentence with numbers stands on the sentences or rows that hold them (`_part`).
     """
     documents = {s.chunk.document_id for s in cited}
     known = "\n".join(s.context for s in around if s.chunk.document_id in documents)
@@ -64,15 +81,51 @@ def supports(
         return False
     if words.negates(sentence) and not words.negates(held):
         return False
+    both = f"{question}\n{sentence}"
+    if not all(right_cell(source, figures, claim=both) for source in cited):
+        return False
+    if not all(units_fit(sentence, source, figures) for source in cited):
+        return False
     # A bare "1,117 [2]" says what the question asked, so the question's words are part of the claim.
     short = len(words.content(sentence)) < _SHORT
-    both = f"{question}\n{sentence}"
-    claim = both if short else sentence
-    if not all(right_column(row, figures, claim=both) for s in cited for row in _rows(s, figures)):
-        return False
+    claim, least = (both, least_short) if short else (sentence, least)
     spoken = {words.stem(name) for name in words.names(claim)}  # known, as seen above
     holds = words.content(held) | words.numbers(held)
     return words.cover(words.content(claim) - spoken, holds) >= least
+
+
+def units_fit(sentence: str, source: Source, figures: set[str]) -> bool:
+    """Say whether running text has what the sentence counts right beside the number ("16 bytes", "16-byte").
+
+    A table names units in its headers, a finding has no order, and years count nothing: they pass.
+    """
+    if source.chunk.kind == "table" or words.numbers(source.finding) & figures:
+        return True
+    counted = words.counted(sentence)
+    beside = words.beside(source.text)
+    return all(unit in beside.get(number, {unit}) for number, unit in counted.items() if number in figures)
+
+
+def right_cell(source: Source, figures: set[str], *, claim: str) -> bool:
+    """Say whether a table's rows that hold `figures` are the right ones, with them in the right column."""
+    rows = _rows(source, figures)
+    if not rows:
+        return True
+    return right_row(source, figures, claim=claim) and all(
+        right_column(r, figures, claim=claim) for r in rows
+    )
+
+
+def right_row(source: Source, figures: set[str], *, claim: str) -> bool:
+    """Say whether no other row of the table fits the claim clearly better than those that hold `figures`."""
+    said = words.content(claim) | (words.numbers(claim) - figures)
+    fits = [
+        (bool(words.numbers(row) & figures), len(said & (words.content(row) | words.numbers(row))))
+        for row in _lines(source)
+        if " | " in row
+    ]
+    best = max((fit for holds, fit in fits if holds), default=0)
+    return all(fit <= best for _, fit in fits)
 
 
 def right_column(row: str, figures: set[str], *, claim: str) -> bool:
@@ -91,18 +144,33 @@ def right_column(row: str, figures: set[str], *, claim: str) -> bool:
 
 
 def _part(source: Source, figures: set[str]) -> str:
-    """Return what of a source counts for a sentence with `figures`: of a table the rows that hold them."""
-    rows = _rows(source, figures)
-    if not rows:
+    """Return what of a source counts for a sentence with `figures`: the rows or sentences that hold them.
+
+    A sentence counts with the one before it (which says what "it" is), a row with the table's other lines.
+    """
+    if not figures:
         return source.context
-    captions = [line for line in source.text.splitlines() if " | " not in line]
-    return "\n".join([source.name, source.chunk.heading, *captions, *rows, source.finding])
+    pieces = [_ORDINAL.sub("", piece) for piece in _lines(source)]
+    holding = [i for i, piece in enumerate(pieces) if words.numbers(piece) & figures]
+    if source.chunk.kind == "table":
+        beside = [piece for piece in pieces if " | " not in piece]
+    else:
+        beside = [pieces[i - 1] for i in holding if i]
+    if words.numbers(source.finding) & figures:
+        beside += [source.text, source.finding]
+    last_heading = source.chunk.heading.rpartition(" > ")[2]
+    return "\n".join([source.name, last_heading, *beside, *(pieces[i] for i in holding)])
 
 
 def _rows(source: Source, figures: set[str]) -> list[str]:
-    if source.chunk.kind != "table" or not figures:
+    """Return the rows of a table that hold one of `figures`."""
+    if source.chunk.kind != "table":
         return []
-    return [row for row in source.text.splitlines() if " | " in row and words.numbers(row) & figures]
+    return [line for line in _lines(source) if " | " in line and words.numbers(line) & figures]
+
+
+def _lines(source: Source) -> list[str]:
+    return source.text.splitlines() if source.chunk.kind == "table" else words.sentences(source.text)
 
 
 def _known_names(question: str, known: str) -> bool:

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import pairwise
 
 _NUMBER = re.compile(r"(?<![\w.])[-+(]?\$?\d[\d,]*(?:\.\d+)*%?")
 _ABBREVIATION = re.compile(
@@ -37,6 +38,9 @@ _ENDINGS = (
     "e",
     "y",
 )
+#: Numbers and words, for what stands beside what.
+_TOKEN = re.compile(r"[-+(]?\$?\d[\d,]*(?:\.\d+)*%?|[^\W\d_]+")
+_SCALES = frozenset({"percent", "million", "billion", "thousand", "trillion", "hundred"})
 _NEGATIONS = frozenset(
     {"not", "no", "never", "none", "neither", "nor", "without", "cannot", "n't", "nothing", "unable"}
 )
@@ -90,6 +94,29 @@ def cover(part: Iterable[str], whole: set[str]) -> float:
     return len(wanted & whole) / len(wanted) if wanted else 1.0
 
 
+def counted(text: str) -> dict[str, str]:
+    """Return number → stem of the word after it: what the numbers of `text` count; years count nothing."""
+    found: dict[str, str] = {}
+    tokens = _TOKEN.findall(_plain(text).casefold())
+    for token, following in pairwise([*tokens, ""]):
+        for number in numbers(token):
+            year = len(number) == 4 and number.isdigit() and number[:2] in ("18", "19", "20")
+            if following.isalpha() and following not in STOPWORDS | _SCALES and not year:
+                found[number] = stem(following)
+    return found
+
+
+def beside(text: str) -> dict[str, set[str]]:
+    """Return for each number of `text` the stems of the words within two places of it."""
+    found: dict[str, set[str]] = {}
+    tokens = _TOKEN.findall(_plain(text).casefold())
+    for i, token in enumerate(tokens):
+        for number in numbers(token):
+            near = tokens[max(0, i - 2) : i] + tokens[i + 1 : i + 3]
+            found.setdefault(number, set()).update(stem(word) for word in near)
+    return found
+
+
 def negates(text: str) -> bool:
     """Say whether `text` denies something."""
     low = _plain(text).casefold()
@@ -123,10 +150,10 @@ def squashed(text: str) -> str:
 
 @lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
-    """Strip the ending of `word`, keeping at least three letters."""
+    """Strip the endings of `word`, keeping three letters: "employees" and "employed" come out the same."""
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
+            return stem(word[: -len(ending)])
     return word
 
 

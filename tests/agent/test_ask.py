@@ -173,7 +173,8 @@ async def test_stopped_evidence_reaches_no_prompt() -> None:
 
 
 async def test_without_a_model_the_documents_own_words_answer() -> None:
-    answer = await an_agent().answer(a_question("How many people does it employ in Marlow?"))
+    library = FakeLibrary(shelf=[(REPORT, [PROSE])])
+    answer = await an_agent(library=library).answer(a_question("How many people does it employ?"))
     assert (answer.kind, answer.written_by) == ("answer", "quotes")
     assert "It employs 240 people." in answer.text
 
