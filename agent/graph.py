@@ -124,5 +124,7 @@ def _written(state: State, runtime: Runtime[Run]) -> str:
     if state.get("draft") is not None:
         return "sentence"
     run = runtime.context
+    local = run.writer.writes_as == "local"
+    rounds = run.settings.local_rounds if local else run.settings.max_rounds
     gap = not state.get("sentences") and state.get("reason") != "budget"
-    return "gap" if gap and state.get("round", 1) < run.settings.max_rounds and run.left_s > 0 else "end"
+    return "gap" if gap and state.get("round", 1) < rounds and run.left_s > 0 else "end"

@@ -17,6 +17,8 @@ class AgentSettings(BaseSettings):
     """Longest that one answer may take; what was released by then is the answer."""
     max_rounds: Annotated[int, Field(ge=1, le=5)] = 2
     """Searches for one question: a further round asks wider when nothing of the first stood up."""
+    local_rounds: Annotated[int, Field(ge=1, le=5)] = 1
+    """The same for the local model, which takes about 3 s a source to find nothing."""
     max_queries: Annotated[int, Field(ge=1, le=3)] = 3
     """Sub-questions that one question is split into."""
     evidence: Annotated[int, Field(ge=1, le=50)] = 8

@@ -45,12 +45,13 @@ async def carry(draft: Drafted, sources: list[Source], *, run: Run, question: st
     )
     cited = [s for s in sources if s.n in draft["evidence"]]
     stands = bool(cited) and judge(text, cited)
-    if stands and await _ranked(text, cited, sources, run=run):
+    claim = claim_of(text, question)
+    if stands and await _ranked(claim, cited, sources, run=run):
         return {"text": text, "evidence": [s.n for s in cited]}
     able = [s for s in sources if judge(text, [s])]
     if not able:
         return None
-    scores = await run.library.rerank(text, [s.text for s in able])
+    scores = await run.library.rerank(claim, [s.text for s in able])
     best = max(zip(scores, able, strict=True), key=lambda pair: pair[0])[1]
     return {"text": text, "evidence": [best.n]}
 
@@ -86,9 +87,8 @@ def supports(
         return False
     if not all(units_fit(sentence, source, figures) for source in cited):
         return False
-    # A bare "1,117 [2]" says what the question asked, so the question's words are part of the claim.
-    short = len(words.content(sentence)) < _SHORT
-    claim, least = (both, least_short) if short else (sentence, least)
+    claim = claim_of(sentence, question)
+    least = least if claim == sentence else least_short
     spoken = {words.stem(name) for name in words.names(claim)}  # known, as seen above
     holds = words.content(held) | words.numbers(held)
     return words.cover(words.content(claim) - spoken, holds) >= least
@@ -104,6 +104,14 @@ def units_fit(sentence: str, source: Source, figures: set[str]) -> bool:
     counted = words.counted(sentence)
     beside = words.beside(source.text)
     return all(unit in beside.get(number, {unit}) for number, unit in counted.items() if number in figures)
+
+
+def claim_of(sentence: str, question: str) -> str:
+    """Return what a sentence claims.
+
+    A bare "1,117 [2]" says what the question asked, in the question's words.
+    """
+    return sentence if len(words.content(sentence)) >= _SHORT else f"{question}\n{sentence}"
 
 
 def right_cell(source: Source, figures: set[str], *, claim: str) -> bool:
@@ -130,7 +138,7 @@ def right_row(source: Source, figures: set[str], *, claim: str) -> bool:
 
 def right_column(row: str, figures: set[str], *, claim: str) -> bool:
     """Say whether the row's cells with `figures` are in the columns that the claim names, if it names any."""
-    split = (cell.partition(": ") for cell in row.split(" | ")[1:])
+    split = [cell.partition(": ") for cell in row.split(" | ")]
     cells = [(head, value) for head, colon, value in split if colon]
     said, counted = words.content(claim), words.numbers(claim)
 
@@ -140,6 +148,9 @@ def right_column(row: str, figures: set[str], *, claim: str) -> bool:
 
     wanted = {head for head, _ in cells if named(head)}
     used = {head for head, value in cells if words.numbers(value) & figures}
+    if split[0][1] and used == {split[0][0]}:
+        # The label of a row answers only who asks for it: "Offset: 72" is no size.
+        return split[0][0] in wanted
     return not wanted or not used or bool(wanted & used)
 
 
