@@ -89,6 +89,12 @@ def search_graph() -> Graph:
     return graph.compile()
 
 
+def picture() -> str:
+    """Return the ask graph as a Mermaid diagram, for people."""
+    drawn = ask_graph().get_graph().draw_mermaid(with_styles=False)
+    return drawn.replace("&nbsp;", "").replace("\t", "  ").strip()
+
+
 async def plan_as_is(state: State, runtime: Runtime[Run]) -> State:
     """Search for exactly what was asked."""
     return {"standalone": state["question"], "queries": [state["question"]], "told": ""}

@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,13 +49,15 @@ def serve(
         with _listening(settings, once=once) as listener:
             async with open_house(settings) as house:
                 if folder is not None:
-                    await _try_out(house, settings, folder, quiet=as_json)
+                    await _shelve_sample(house, settings, folder, quiet=as_json)
                 told = await _status(house, settings)
                 if as_json:
                     print_json(told)
+                demonstration = _ask_demo(house, settings, folder, quiet=as_json)
                 if listener is None:
-                    return 0
-                await _stay_up(house, settings, listener, told)
+                    await demonstration
+                else:
+                    await _stay_up(house, settings, listener, told, meanwhile=demonstration)
         return 0
 
     run(verb, as_json=as_json)
@@ -70,19 +72,26 @@ def _sample_folder(given: Path | None) -> Path:
     return folder
 
 
-async def _try_out(house: House, settings: ApiSettings, folder: Path, *, quiet: bool) -> None:
-    """Shelve the sample and ask its demonstration questions."""
+async def _shelve_sample(house: House, settings: ApiSettings, folder: Path, *, quiet: bool) -> None:
+    """Shelve the sample library."""
     from api.cli.add import shelve
+    from api.cli.door import LocalDoor
+    from api.sample import sample_files
+
+    files = [(path, path.relative_to(folder).as_posix()) for path in sample_files(folder)]
+    console(stderr=True).print("The sample library", style="bold")
+    await shelve(LocalDoor(house, settings), files, collection=None, progress=not quiet)
+
+
+async def _ask_demo(house: House, settings: ApiSettings, folder: Path | None, *, quiet: bool) -> None:
+    """Ask the sample's demonstration questions, if it was shelved."""
     from api.cli.ask import told
     from api.cli.door import LocalDoor
-    from api.sample import questions, sample_files
+    from api.sample import questions
 
     door = LocalDoor(house, settings)
     screen = console(stderr=True)
-    files = [(path, path.relative_to(folder).as_posix()) for path in sample_files(folder)]
-    screen.print("The sample library", style="bold")
-    await shelve(door, files, collection=None, progress=not quiet)
-    for asked in questions(folder):
+    for asked in questions(folder) if folder else ():
         if asked.demo:
             screen.print(f"\n{asked.question}", style="bold", markup=False, highlight=False)
             await told(door, asked.question, documents=None, thread=None, quiet=quiet)
@@ -121,7 +130,15 @@ def _listening(settings: ApiSettings, *, once: bool) -> Iterator[socket.socket |
         yield listener
 
 
-async def _stay_up(house: House, settings: ApiSettings, listener: socket.socket, told: StatusOut) -> None:
+async def _stay_up(
+    house: House,
+    settings: ApiSettings,
+    listener: socket.socket,
+    told: StatusOut,
+    *,
+    meanwhile: Coroutine[None, None, None],
+) -> None:
+    """Serve until a signal says stop, and do `meanwhile` once the door is open."""
     import asyncio
 
     from api.app import create_app
@@ -137,7 +154,7 @@ async def _stay_up(house: House, settings: ApiSettings, listener: socket.socket,
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, setattr, server, "should_exit", True)
     announce(settings.home, running)
-    warming = asyncio.create_task(house.warm())
+    warming = asyncio.create_task(_warm(house, meanwhile))
     warming.add_done_callback(_say_if_cold)
     try:
         _say_hello(told, settings, url)
@@ -148,6 +165,11 @@ async def _stay_up(house: House, settings: ApiSettings, listener: socket.socket,
         await asyncio.gather(warming, return_exceptions=True)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+async def _warm(house: House, meanwhile: Coroutine[None, None, None]) -> None:
+    await house.warm()
+    await meanwhile
 
 
 def _server(app: object) -> Server:
