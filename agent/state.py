@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol, TypedDict
 
-from agent.records import Citation, Question, WrittenBy
+from agent.records import Citation, Question, Step, WrittenBy
 from agent.settings import AgentSettings
 from guardrails.records import Hop, Verdict
 from ingest.library import Library
@@ -133,6 +133,8 @@ class Run:
     blind: bool = False
     #: Earlier turns that passed the rails.
     history: list[StoredTurn] = field(default_factory=list)
+    #: Tells progress to whoever listens to this run.
+    tell: Callable[[Step], None] = field(default=lambda step: None)
     #: The open draft; one round of writing.
     draft: AsyncGenerator[Drafted, None] | None = None
     citations: list[Citation] = field(default_factory=list)

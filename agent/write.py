@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -16,7 +17,7 @@ from langgraph.runtime import Runtime
 from agent import words
 from agent.citations import parts
 from agent.errors import WriterDown
-from agent.records import WrittenBy
+from agent.records import Step, WrittenBy
 from agent.state import Drafted, Run, Source, State, Writer
 from guardrails.release import sentences
 from ingest.errors import ModelError
@@ -67,6 +68,7 @@ async def write(state: State, runtime: Runtime[Run]) -> State:
     """Take the next sentence of the draft; open it first, and say where it ended."""
     run = runtime.context
     if run.draft is None:
+        run.tell = runtime.stream_writer
         run.draft = run.writer.draft(run, state, await run.sources(state))
     if len(state.get("sentences", [])) >= run.settings.max_sentences:
         return await _ended(run)
@@ -129,10 +131,13 @@ class LocalWriter:
             released = len(run.citations)
             for source, text in (await focused(run, question, sources))[: run.settings.local_sources]:
                 run.shown.add(source.chunk.id)
+                start = time.perf_counter()
                 asked = prompt(question, [(source, text)])
                 async with aclosing(said(self._model, SYSTEM_SMALL, asked, run)) as pieces:
                     async for piece in pieces:
                         yield {"text": unmark(piece)["text"], "evidence": [source.n]}
+                ms = round((time.perf_counter() - start) * 1000, 1)
+                run.tell(Step(node="write", label=f"Read {source.name}, page {source.chunk.page_no}", ms=ms))
                 if len(run.citations) > released:
                     break  # a sentence stood: other sources would only repeat or blur it
 

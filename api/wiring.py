@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from api.writer import LocalModel
     from guardrails.nemo import Rails
     from ingest.index import Index
+    from ingest.library import Library
     from ingest.pipeline import Pipeline
     from ingest.registry import Registry
     from ingest.served import LanguageModel, ServedModel
@@ -48,83 +49,117 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
 
     # First what is most often missing and cheapest to look for, then seconds of imports.
     weights = Weights(settings.weights)
-    embedding, reranking = _onnx(weights, EMBEDDER), _onnx(weights, RERANKER)
+    models = _onnx(weights, EMBEDDER), _onnx(weights, RERANKER)
 
     from agent.run import GuardedAgent
     from agent.settings import AgentSettings
     from agent.threads import Threads
-    from guardrails.nemo import Rails
-    from guardrails.policy import load
+    from ingest.settings import IngestSettings
+
+    confirm()
+    reading = IngestSettings()
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with AsyncExitStack() as closing:
+        closing.enter_context(_owned(settings))
+        rails = _rails(settings, closing)
+        writer = _writer(settings, weights, reading)
+        if writer is not None:
+            closing.push_async_callback(writer.close)
+        stock = await _stock(settings, closing, models, rails=rails, writer=writer, reading=reading)
+        threads = await closing.enter_async_context(Threads.open(settings.home / "threads.sqlite"))
+        agent = GuardedAgent(
+            library=stock.library, rails=rails, model=writer, settings=AgentSettings(), threads=threads
+        )
+        has = Capabilities(
+            profile="served" if settings.qdrant_url else "embedded",
+            vision=stock.library.vision,
+            languages=tuple(stock.library.languages),
+            reasoning="quotes" if writer is None else writer.writes_as,
+            model=None if writer is None else writer.name,
+        )
+        parts = _Readiness(index=stock.index, writer=writer, policy=settings.policy, vision=has.vision)
+        yield House(
+            agent=agent,
+            shelf=_Shelf(stock.pipeline, stock.registry),
+            capabilities=has,
+            readiness=parts.tell,
+            warm=parts.warm,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stock:
+    """The ingest side of the house."""
+
+    index: Index
+    registry: Registry
+    library: Library
+    pipeline: Pipeline
+
+
+async def _stock(
+    settings: ApiSettings,
+    closing: AsyncExitStack,
+    models: tuple[tuple[Path, Path], tuple[Path, Path]],
+    *,
+    rails: Rails,
+    writer: LocalModel | ServedModel | None,
+    reading: IngestSettings,
+) -> _Stock:
+    """Open index, registry and reader, and put library and pipeline over them."""
     from ingest.embed import OnnxEmbedder
     from ingest.library import Shelves
     from ingest.pipeline import Pipeline
     from ingest.reading import Reader
     from ingest.registry import Registry
     from ingest.rerank import OnnxReranker
-    from ingest.settings import IngestSettings
 
-    confirm()
-    reading = IngestSettings()
-    home = settings.home
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    async with AsyncExitStack() as closing:
-        closing.enter_context(_owned(settings))
-        rails = Rails(load(settings.policy))
-        embedder = OnnxEmbedder(*embedding, threads=reading.threads, batch=reading.embed_batch)
-        reranker = OnnxReranker(*reranking, threads=reading.threads)
-        index = await _index(settings, vector_name=embedder.name, dimensions=embedder.dimensions)
-        closing.push_async_callback(index.close)
-        registry = Registry.open(home / "registry.sqlite")
-        closing.push_async_callback(registry.close)
-        if settings.qdrant_url is None:
-            # We own the home, so what lies in the inbox was left by a crash.
-            shutil.rmtree(home / "inbox", ignore_errors=True)
-        reader = Reader(reading)
-        closing.push_async_callback(reader.close)
-        writer = _writer(settings, weights, reading)
-        if writer is not None:
-            closing.push_async_callback(writer.close)
-        vision = _eyes(settings, writer, reader)
-        files = home / "files"
-        library = Shelves(
-            index=index,
-            embedder=embedder,
-            reranker=reranker if reading.reranked else None,
-            vision=vision,
-            registry=registry,
-            reader=reader,
-            files=files,
-            settings=reading,
-        )
-        pipeline = Pipeline(
-            reader=reader,
-            embedder=embedder,
-            index=index,
-            registry=registry,
-            files=files,
-            screen=DocumentScreen(rails),
-            settings=reading,
-        )
-        await pipeline.recover()
-        threads = await closing.enter_async_context(Threads.open(home / "threads.sqlite"))
-        agent = GuardedAgent(
-            library=library, rails=rails, model=writer, settings=AgentSettings(), threads=threads
-        )
-        has = Capabilities(
-            profile="served" if settings.qdrant_url else "embedded",
-            vision=library.vision,
-            languages=tuple(embedder.languages),
-            reasoning="quotes" if writer is None else writer.writes_as,
-            model=None if writer is None else writer.name,
-        )
-        parts = _Readiness(index=index, writer=writer, policy=settings.policy, vision=has.vision)
-        yield House(
-            agent=agent,
-            shelf=_Shelf(pipeline, registry),
-            capabilities=has,
-            readiness=parts.tell,
-            warm=parts.warm,
-        )
+    embedding, reranking = models
+    embedder = OnnxEmbedder(*embedding, threads=reading.threads, batch=reading.embed_batch)
+    index = await _index(settings, vector_name=embedder.name, dimensions=embedder.dimensions)
+    closing.push_async_callback(index.close)
+    registry = Registry.open(settings.home / "registry.sqlite")
+    closing.push_async_callback(registry.close)
+    if settings.qdrant_url is None:
+        # We own the home, so what lies in the inbox was left by a crash.
+        shutil.rmtree(settings.home / "inbox", ignore_errors=True)
+    reader = Reader(reading)
+    closing.push_async_callback(reader.close)
+    files = settings.home / "files"
+    library = Shelves(
+        index=index,
+        embedder=embedder,
+        reranker=OnnxReranker(*reranking, threads=reading.threads) if reading.reranked else None,
+        vision=_eyes(settings, writer, reader),
+        registry=registry,
+        reader=reader,
+        files=files,
+        settings=reading,
+    )
+    pipeline = Pipeline(
+        reader=reader,
+        embedder=embedder,
+        index=index,
+        registry=registry,
+        files=files,
+        screen=DocumentScreen(rails),
+        settings=reading,
+    )
+    await pipeline.recover()
+    return _Stock(index=index, registry=registry, library=library, pipeline=pipeline)
+
+
+def _rails(settings: ApiSettings, closing: AsyncExitStack) -> Rails:
+    from guardrails.audit import Audit
+    from guardrails.nemo import Rails
+    from guardrails.policy import load
+    from guardrails.settings import GuardrailsSettings
+
+    guarding = GuardrailsSettings()
+    audit = Audit(guarding.audit) if guarding.audit else None
+    if audit is not None:
+        closing.callback(audit.close)
+    return Rails(load(settings.policy), audit=audit, rail_timeout_s=guarding.rail_timeout_s)
 
 
 async def try_library(settings: ApiSettings) -> None:

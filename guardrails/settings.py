@@ -16,8 +16,6 @@ class GuardrailsSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PAGEWARDEN_GUARDRAILS_", frozen=True, extra="ignore")
 
-    policy: str = "default"
-    """A policy's name in `guardrails/policies/`, or the path of a YAML file."""
     rail_timeout_s: Annotated[float, Field(gt=0, le=120)] = 5.0
     """Longest that one rail may take over the texts of one hop; then the texts are blocked."""
     audit: Path | None = None

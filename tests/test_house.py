@@ -96,7 +96,7 @@ def test_make_help_names_the_two_commands() -> None:
 @pytest.mark.parametrize(("once", "ends"), [("", ""), ("1", "--once")])
 def test_make_run_serves_the_sample(once: str, ends: str) -> None:
     plan = subprocess.run(
-        ["make", "-n", "run", "PORT=8123", f"ONCE={once}"],
+        ["make", "--no-print-directory", "-n", "run", "PORT=8123", f"ONCE={once}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
