@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 
 import pytest
@@ -276,3 +277,60 @@ async def test_an_absent_page_and_a_foreign_page_look_the_same() -> None:
     agent, stranger = an_agent(), Scope(tenant="other", collections=("default",))
     assert await agent.page("nothing", 1, scope=SCOPE) is None
     assert await agent.page(REPORT.id, 1, scope=stranger) is None
+
+
+async def test_a_small_model_reads_one_source_at_a_time_until_a_sentence_stands() -> None:
+    model = FakeModel(says=["The plant in Marlow opened in 1987."], writes_as="local")
+    library = FakeLibrary(shelf=[(REPORT, [PROSE, TABLE])])
+    answer = await an_agent(model=model, library=library).answer(
+        a_question("When did the plant in Marlow open?")
+    )
+    assert (answer.kind, answer.written_by) == ("answer", "local")
+    assert len(model.asked) == 1
+    assert model.asked[0][1].text.count("<source") == 1
+    assert [step.label for step in answer.steps if step.node == "write"] == ["Read report.pdf, page 1"]
+
+
+async def test_a_small_model_goes_on_where_a_sentence_falls_and_ends_after_its_sources() -> None:
+    model = FakeModel(says=["It opened in 2051."], writes_as="local")
+    library = FakeLibrary(shelf=[(REPORT, [PROSE, TABLE])])
+    answer = await an_agent(model=model, library=library).answer(
+        a_question("When did the plant in Marlow open?")
+    )
+    assert (answer.kind, answer.dropped) == ("abstention", 2)
+    assert len(model.asked) == 2
+    assert len(library.searched) == 1
+
+
+async def test_a_document_that_goes_while_a_sentence_is_checked_is_not_cited() -> None:
+    library = FakeLibrary(shelf=[(REPORT, [PROSE])])
+    rails = FakeRails()
+    agent = an_agent(
+        model=FakeModel(says=["The plant in Marlow opened in 1987 [1]."]), rails=rails, library=library
+    )
+    screened = rails.screen
+
+    async def screen_and_remove(hop, texts, *, released=""):  # type: ignore[no-untyped-def]
+        if hop == "answer":
+            library.shelf.clear()
+        return await screened(hop, texts, released=released)
+
+    rails.screen = screen_and_remove  # type: ignore[method-assign]
+    answer = await agent.answer(a_question("When did the plant in Marlow open?"))
+    assert (answer.kind, answer.citations) == ("abstention", ())
+
+
+async def test_time_that_runs_out_is_named() -> None:
+    class Slow(FakeModel):
+        async def stream(self, messages, *, max_tokens):  # type: ignore[no-untyped-def]
+            await asyncio.sleep(30)
+            yield "never"
+
+    agent = GuardedAgent(
+        library=FakeLibrary(shelf=[(REPORT, [PROSE])]),
+        rails=FakeRails(),
+        model=Slow(),
+        settings=AgentSettings(budget_s=0.2),
+    )
+    answer = await agent.answer(a_question("When did the plant in Marlow open?"))
+    assert (answer.kind, answer.reason) == ("abstention", "budget")
