@@ -107,7 +107,12 @@ class Source:
     @property
     def context(self) -> str:
         """All words that stand for this source: its document, headings, text and finding."""
-        return "\n".join(part for part in (self.name, self.chunk.heading, self.text, self.finding) if part)
+        return "\n".join(part for part in (self.title, self.chunk.heading, self.text, self.finding) if part)
+
+    @property
+    def title(self) -> str:
+        """The document's name in words: "BESTBUY_2023_10K.pdf" knows of 2023."""
+        return self.name.replace("_", " ")
 
 
 @dataclass(slots=True, kw_only=True)

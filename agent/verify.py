@@ -170,7 +170,7 @@ def _part(source: Source, figures: set[str]) -> str:
     if words.numbers(source.finding) & figures:
         beside += [source.text, source.finding]
     last_heading = source.chunk.heading.rpartition(" > ")[2]
-    return "\n".join([source.name, last_heading, *beside, *(pieces[i] for i in holding)])
+    return "\n".join([source.title, last_heading, *beside, *(pieces[i] for i in holding)])
 
 
 def _rows(source: Source, figures: set[str]) -> list[str]:

@@ -38,6 +38,12 @@ _ENDINGS = (
     "e",
     "y",
 )
+#: "FY2023" and "Q1 2023" are times: their year is a number, and they are no names.
+_FISCAL = re.compile(r"\b(FY|CY)(?='?\d)", re.I)
+_PERIOD = re.compile(r"(?:FY|CY)?'?(?:\d{2,4})?(?:Q[1-4]|H[12])?'?(?:\d{2,4})?", re.I)
+_LOCATORS = frozenset(
+    {"slide", "figure", "fig", "table", "section", "chapter", "appendix", "exhibit", "unit", "item"}
+)
 #: Numbers and words, for what stands beside what.
 _TOKEN = re.compile(r"[-+(]?\$?\d[\d,]*(?:\.\d+)*%?|[^\W\d_]+")
 _SCALES = frozenset({"percent", "million", "billion", "thousand", "trillion", "hundred"})
@@ -53,7 +59,7 @@ _STOPWORDS = """
     they this those through to too under until up us very was we were what when where whether which
     while who whom whose why will with would you your yours please tell give show find list name
     document documents page pages file files source sources answer question say says said state stated
-    mention mentioned described following according based
+    mention mentioned described following according based write format
 """
 STOPWORDS = frozenset(_STOPWORDS.split())
 
@@ -61,7 +67,7 @@ STOPWORDS = frozenset(_STOPWORDS.split())
 def numbers(text: str) -> set[str]:
     """Return the numbers of `text`, comparable: no signs, brackets, currency, grouping or trailing zeros."""
     found = set()
-    for match in _NUMBER.finditer(_plain(text)):
+    for match in _NUMBER.finditer(_FISCAL.sub(r"\1 ", _plain(text))):
         digits = match.group().strip("+-($%").replace(",", "").replace("$", "").rstrip("%")
         if digits.count(".") > 1:  # a version or a section, not an amount
             found.add(digits)
@@ -78,7 +84,8 @@ def names(text: str) -> set[str]:
     for sentence in sentences(text):
         for match in list(_WORD.finditer(sentence))[1:]:
             word = match.group().strip(".'’-")
-            if word[:1].isupper() and word.casefold() not in STOPWORDS and len(word) > 1:
+            named = word[:1].isupper() and len(word) > 1 and not _PERIOD.fullmatch(word)
+            if named and word.casefold() not in STOPWORDS | _LOCATORS:
                 found.add(_bare(word))
     return found
 

@@ -49,7 +49,8 @@ def a_source(
         ("$1,284.50 million", {"1284.5"}),
         ("(1,117)", {"1117"}),
         ("15.0% and 15 %", {"15"}),
-        ("FY2023, Q4", set()),
+        ("FY2023, Q4", {"2023"}),
+        ("FY2023Q1", {"2023"}),
         ("from 1998-2001", {"1998", "2001"}),
         ("version 3.11.7", {"3.11.7"}),
         ("no number", set()),
@@ -57,6 +58,12 @@ def a_source(
 )
 def test_numbers_compare_without_signs_grouping_and_trailing_zeros(text: str, expected: set[str]) -> None:
     assert words.numbers(text) == expected
+
+
+def test_fiscal_periods_and_places_in_a_document_are_no_names() -> None:
+    assert words.names("What did Amcor buy in FY2023, Q1 2022 and FY2022Q3, says Table 2 on Slide 4?") == {
+        "amcor"
+    }
 
 
 def test_names_leave_out_what_only_opens_a_sentence() -> None:
