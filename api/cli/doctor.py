@@ -166,7 +166,21 @@ def _writer(settings: ApiSettings) -> Check:
     if missing:
         fix = "pagewarden models pull writer"
         return Check(name="writer", ok=False, detail=f"missing: {', '.join(missing)}", fix=fix)
+    if sys.platform == "linux" and not _loads("libgomp.so.1"):
+        # llama.cpp's wheel leaves it to the system, and bare containers do without.
+        fix = "Install OpenMP (Debian: apt-get install libgomp1), or set PAGEWARDEN_WRITER=quotes."
+        return Check(name="writer", ok=False, detail="libgomp is not on this system", fix=fix)
     return _found("writer", ("xllamacpp",), "pip install 'pagewarden[local]', or PAGEWARDEN_WRITER=quotes")
+
+
+def _loads(library: str) -> bool:
+    import ctypes
+
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _answers(url: str, model: str) -> Check:
