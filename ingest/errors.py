@@ -2,8 +2,13 @@
 
 IngestError                     .code .retryable .detail (one sentence, with what to do)
 ├── InputError                  the file is at fault; trying again changes nothing
-│   ├── Missing  Empty  TooLarge  UnknownType  Encrypted  Damaged  Bomb  Hostile
-│   └── Unreadable              it opened, but a page could not be read within its budget
+│   ├── Missing  Empty  TooLarge  TooManyPages  UnknownType  Encrypted  Damaged
+│   ├── UnsafeArchive           unpacks to far too much, or its parts leave their folder
+│   ├── UnsafeMarkup            declares entities of its own, or nests without end
+│   ├── TimedOut  OutOfMemory   reading it went over a budget, and was ended
+│   ├── NeedsProgram            readable with a program that is not installed; names its package
+│   ├── Unreadable              a page of it cannot be drawn
+│   └── NoPageImage             a section of a format without pages has no image
 ├── LibraryError
 │   ├── Locked                  another process owns the library
 │   └── Incompatible            the library was made by another version or embedder
@@ -72,22 +77,52 @@ class Damaged(InputError):
     code = "damaged"
 
 
-class Bomb(InputError):
-    """The file unpacks to far more than it is."""
+class TooManyPages(InputError):
+    """The file has more pages than the settings allow."""
 
-    code = "bomb"
+    code = "too_many_pages"
 
 
-class Hostile(InputError):
-    """The file tries something: entity expansion, paths that leave their folder."""
+class UnsafeArchive(InputError):
+    """The file unpacks to far more than it is, or to places outside its folder."""
 
-    code = "hostile"
+    code = "unsafe_archive"
+
+
+class UnsafeMarkup(InputError):
+    """The file declares XML entities of its own, or nests deeper than any honest one."""
+
+    code = "unsafe_markup"
+
+
+class TimedOut(InputError):
+    """Reading the file took longer than the settings allow."""
+
+    code = "timeout"
+
+
+class OutOfMemory(InputError):
+    """Reading the file wants more memory than the settings allow."""
+
+    code = "out_of_memory"
+
+
+class NeedsProgram(InputError):
+    """The file can be read with a program that is not installed here."""
+
+    code = "needs_program"
 
 
 class Unreadable(InputError):
-    """A page could not be read within its time or memory."""
+    """A page cannot be drawn."""
 
     code = "unreadable"
+
+
+class NoPageImage(InputError):
+    """A section of a format without pages has no image."""
+
+    code = "no_page_image"
 
 
 class LibraryError(IngestError):

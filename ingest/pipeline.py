@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from ingest.chunk import chunk_pages, indexed_text
 from ingest.errors import Damaged, IngestError, LibraryError
 from ingest.index import Index, Point
-from ingest.records import Chunk, Document, Outcome, Page, Scope, document_id
+from ingest.records import Chunk, Document, Outcome, Page, Reading, Scope, document_id
 from ingest.registry import Quarantined, Registry, Shelved
 from ingest.settings import IngestSettings
 from ingest.sources import Source, open_source
@@ -56,9 +56,7 @@ class PageReader(Protocol):
     #: Names how pages are read: another version, other chunk ids.
     version: str
 
-    async def read(
-        self, source: Source, *, pages_dir: Path, on_page: Callable[[int, int], None]
-    ) -> list[Page]:
+    async def read(self, source: Source, *, pages_dir: Path, on_page: Callable[[int, int], None]) -> Reading:
         """Read every page; images of pages that the file itself cannot show go to `pages_dir`."""
         ...
 
@@ -190,7 +188,7 @@ class Pipeline:
 
     async def _shelve(self, source: Source, order: _Order, before: Shelved | None) -> Outcome:
         """Run the whole story for one file, up to the row that makes it visible."""
-        pages = await self._read(source, order)
+        pages = (await self._read(source, order)).pages
         chunks = await self._chunk(source, order, pages)
         texts = [indexed_text(chunk, document_name=source.name) for chunk in chunks]
         vectors = await self._embed(texts, order)
@@ -210,12 +208,12 @@ class Pipeline:
         order.tell("shelve", len(chunks), len(chunks))
         return _outcome("updated" if before else "added", document)
 
-    async def _read(self, source: Source, order: _Order) -> list[Page]:
+    async def _read(self, source: Source, order: _Order) -> Reading:
         folder = _folder(self._files, order.document_id, source.revision)
         kept = await anyio.to_thread.run_sync(_keep, source, folder)
         return await self._reader.read(kept, pages_dir=folder / "pages", on_page=partial(order.tell, "read"))
 
-    async def _chunk(self, source: Source, order: _Order, pages: list[Page]) -> list[Chunk]:
+    async def _chunk(self, source: Source, order: _Order, pages: Sequence[Page]) -> list[Chunk]:
         cut = partial(
             chunk_pages,
             pages,

@@ -14,10 +14,16 @@ from typing import Literal
 #: Namespace of every id we mint (uuid5 of a fixed name: it must never change, or all ids change).
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "pagewarden")
 
-ElementKind = Literal["title", "paragraph", "list", "table", "figure", "formula", "caption"]
-#: Who read a page: its text layer, OCR + layout, a served vision model, or the file itself (formats
-#: without pages are set on pages of our own, see `typeset.py`).
-ReadBy = Literal["text-layer", "ocr-layout", "vision-model", "typeset"]
+ElementKind = Literal[
+    "title", "paragraph", "list", "table", "figure", "caption", "formula", "footnote", "speech"
+]
+#: Who read a page: its text layer (alone, or with the layout model beside it), OCR + layout, a served vision
+#: model, or, for a section of a format without pages, the file itself.
+ReadBy = Literal["text-layer", "text-layer+layout", "ocr-layout", "vision-model", "file"]
+#: What the rails and the operator should know of a page: `hidden_text` is in the file but not to be seen,
+#: `lost` could not be read, or not whole (the reason says why), `no_text` was read and holds no word.
+PageFlag = Literal["hidden_text", "lost", "no_text"]
+ReadOutcome = Literal["ok", "partial", "failed"]
 OutcomeKind = Literal["added", "updated", "unchanged", "quarantined", "failed"]
 
 
@@ -54,6 +60,21 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GridCell:
+    """A cell of a table's grid: rows and columns count from 0, a spanning cell stands once, top left."""
+
+    row: int
+    col: int
+    rowspan: int = 1
+    colspan: int = 1
+    text: str
+    #: None in formats without pages.
+    box: Box | None = None
+    #: Whether it heads its column (or its row).
+    header: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Element:
     """A parsed block of one page, in reading order.
 
@@ -63,11 +84,22 @@ class Element:
 
     kind: ElementKind
     text: str
+    #: Empty in formats without pages: there is nothing to point at.
     spans: tuple[Span, ...]
     #: Heading depth, 1 is the highest; None for anything but a title.
     level: int | None = None
     #: The grid as an HTML table; None for anything but a table.
     html: str | None = None
+    #: The grid cell by cell, row by row; empty for anything but a table.
+    cells: tuple[GridCell, ...] = ()
+    #: Whether a model read it by looking (a chart described, a scan transcribed); boxes are the parser's all
+    #: the same.
+    by_model: bool = False
+
+    @property
+    def box(self) -> Box | None:
+        """The box around all of it; None in formats without pages."""
+        return Box.around([span.box for span in self.spans]) if self.spans else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +113,28 @@ class Page:
     #: Why it was read that way, for people ("12 words in the text layer, one image covers the page").
     reason: str
     elements: tuple[Element, ...]
+    flags: tuple[PageFlag, ...] = ()
+    #: The code of `errors.py` under which it (or what only eyes could have read of it) was lost.
+    lost: str | None = None
+    #: Whether there is a page image; a section of a format without pages has none.
+    has_image: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What reading one file gave: every page, those that were lost by name and with the reason."""
+
+    name: str
+    #: "partial": at least one page (or attachment) was lost. "failed" only for an attachment: the file
+    #: itself raises.
+    outcome: ReadOutcome
+    pages: tuple[Page, ...] = ()
+    #: A code of `errors.py`, or "no_text_found" where every page was read and none holds a word.
+    reason: str | None = None
+    #: One sentence for people, with what to do.
+    detail: str | None = None
+    #: What was packed in it (a mail's attachments, an archive's files), each read like a file of its own.
+    attachments: tuple[Reading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,17 @@ from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 
-from ingest.errors import Bomb, Damaged, Empty, Encrypted, Hostile, InputError, Missing, TooLarge, UnknownType
+from ingest.errors import (
+    Damaged,
+    Empty,
+    Encrypted,
+    InputError,
+    Missing,
+    TooLarge,
+    UnknownType,
+    UnsafeArchive,
+    UnsafeMarkup,
+)
 from ingest.records import content_hash
 from ingest.settings import IngestSettings
 
@@ -113,7 +123,7 @@ def open_source(path: Path, *, name: str, settings: IngestSettings) -> Source:
     elif media_type in IMAGES:
         _judge_image(content)
     elif media_type == HTML and re.search(r"<!DOCTYPE[^>]*\[|<!ENTITY", decode(content), re.IGNORECASE):
-        raise Hostile(
+        raise UnsafeMarkup(
             "The page declares XML entities of its own; remove its DOCTYPE subset and add it again."
         )
     return Source(
@@ -158,16 +168,16 @@ def _read(path: Path, settings: IngestSettings) -> bytes:
     except FileNotFoundError as error:
         raise Missing(f"There is no file {safe_name(path.name)!r}; check the path.") from error
     except (OSError, ValueError) as error:
-        raise Hostile(
+        raise Missing(
             f"{safe_name(path.name)!r} cannot be opened as a plain file; links and devices are not followed."
         ) from error
     facts = os.fstat(descriptor)
     if stat.S_ISDIR(facts.st_mode):
         os.close(descriptor)
-        raise Hostile(f"{safe_name(path.name)!r} is a folder; add the files inside.")
+        raise Missing(f"{safe_name(path.name)!r} is a folder; add the files inside.")
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(facts.st_mode):
-            raise Hostile(f"{safe_name(path.name)!r} is no plain file; copy it to a folder and add that.")
+            raise Missing(f"{safe_name(path.name)!r} is no plain file; copy it to a folder and add that.")
         if facts.st_size == 0:
             raise Empty("The file is empty (0 bytes); save it again at its source.")
         content = file.read(settings.max_bytes + 1)
@@ -245,15 +255,17 @@ def _judge_archive(content: bytes, settings: IngestSettings) -> None:
 
 def _judge_directory(members: list[zipfile.ZipInfo], size: int, settings: IngestSettings) -> None:
     if len(members) > _MAX_MEMBERS:
-        raise Bomb(f"The document has {len(members)} parts; no honest one has over {_MAX_MEMBERS}.")
+        raise UnsafeArchive(f"The document has {len(members)} parts; no honest one has over {_MAX_MEMBERS}.")
     unpacked = sum(member.file_size for member in members)
     if unpacked > settings.max_unpacked_bytes:
-        raise Bomb(
+        raise UnsafeArchive(
             f"The document unpacks to {unpacked} bytes, over the limit; "
             "split it or raise PAGEWARDEN_INGEST_MAX_UNPACKED_BYTES."
         )
     if unpacked > _RATIO_COUNTS_FROM and unpacked > _MAX_RATIO * size:
-        raise Bomb(f"The document unpacks to {unpacked // size} times its size; save it again at its source.")
+        raise UnsafeArchive(
+            f"The document unpacks to {unpacked // size} times its size; save it again at its source."
+        )
     for member in members:
         _judge_member(member)
 
@@ -262,13 +274,15 @@ def _judge_member(member: zipfile.ZipInfo) -> None:
     name = member.filename
     parts = re.split(r"[/\\]", name)
     if ".." in parts or name.startswith(("/", "\\")) or "\x00" in name or re.match(r"[A-Za-z]:", name):
-        raise Hostile("A part of the document has a path that leaves its folder; do not trust this file.")
+        raise UnsafeArchive(
+            "A part of the document has a path that leaves its folder; do not trust this file."
+        )
     if stat.S_ISLNK(member.external_attr >> 16):
-        raise Hostile("A part of the document is a link; do not trust this file.")
+        raise UnsafeArchive("A part of the document is a link; do not trust this file.")
     if member.flag_bits & 1:
         raise Encrypted("The document is protected by a password; save a copy without one and add that.")
     if name.lower().endswith(_ARCHIVES) and "embeddings" not in parts:
-        raise Bomb("The document holds another archive; take it out and add the files inside.")
+        raise UnsafeArchive("The document holds another archive; take it out and add the files inside.")
 
 
 def _judge_members(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], limit: int) -> None:
@@ -280,13 +294,13 @@ def _judge_members(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], lim
             for piece in _pieces(stream):
                 unpacked += len(piece)
                 if unpacked > limit:
-                    raise Bomb(
+                    raise UnsafeArchive(
                         "The document unpacks to more than its directory admits; do not trust this file."
                     )
                 # NULs go so that UTF-16 hides nothing; Office XML never carries a DTD.
                 seen = tail + piece.replace(b"\x00", b"")
                 if is_xml and (b"<!DOCTYPE" in seen or b"<!ENTITY" in seen):
-                    raise Hostile(
+                    raise UnsafeMarkup(
                         "The document declares XML entities of its own; save it again with an office program."
                     )
                 tail = seen[-16:]

@@ -145,7 +145,7 @@ class _Setter:
             no=self.no,
             width_pt=self.width,
             height_pt=_HEIGHT,
-            read_by="typeset",
+            read_by="file",
             reason="The format has no pages; its text was set on pages of our own.",
             elements=tuple(self.elements),
         )

@@ -216,8 +216,9 @@ def test_models_are_listed_as_files(tmp_path: Path) -> None:
 
 
 EXITS = {
-    **dict.fromkeys(["missing", "empty", "too_large", "unknown_type", "encrypted", "damaged", "bomb"], 3),
-    **dict.fromkeys(["hostile", "unreadable", "bad_input"], 3),
+    **dict.fromkeys(["missing", "empty", "too_large", "too_many_pages", "unknown_type", "encrypted"], 3),
+    **dict.fromkeys(["damaged", "unsafe_archive", "unsafe_markup", "timeout", "out_of_memory"], 3),
+    **dict.fromkeys(["needs_program", "unreadable", "no_page_image", "bad_input"], 3),
     **dict.fromkeys(
         ["weights_missing", "model", "model_down", "model_reply", "index_down", "incompatible"], 4
     ),

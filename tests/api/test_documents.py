@@ -21,7 +21,10 @@ pytestmark = pytest.mark.anyio
 HELD = a_document("report.pdf", tenant="default")
 FOREIGN = a_document("secret.pdf", tenant="other")
 #: Codes of files at fault, as ingestion names them (issue: errors).
-AT_FAULT = ["encrypted", "damaged", "empty", "too_large", "unknown_type", "bomb", "hostile", "unreadable"]
+AT_FAULT = [
+    *("encrypted", "damaged", "empty", "too_large", "too_many_pages", "unknown_type"),
+    *("unsafe_archive", "unsafe_markup", "timeout", "out_of_memory", "needs_program"),
+]
 
 
 @pytest.fixture

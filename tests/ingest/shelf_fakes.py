@@ -15,7 +15,7 @@ from ingest.errors import Damaged
 from ingest.index import Index
 from ingest.index_edge import edge_sparse_encoder
 from ingest.index_server import ServerIndex
-from ingest.records import Box, Element, Page, Span
+from ingest.records import Box, Element, Page, Reading, Span
 from ingest.sources import Source
 from ingest.vision import Finding, View
 
@@ -43,9 +43,7 @@ class FakeReader:
     rendered: list[tuple[Path, str, int, tuple[Box, ...], tuple[Box, ...]]] = field(default_factory=list)
     png: bytes = b""
 
-    async def read(
-        self, source: Source, *, pages_dir: Path, on_page: Callable[[int, int], None]
-    ) -> list[Page]:
+    async def read(self, source: Source, *, pages_dir: Path, on_page: Callable[[int, int], None]) -> Reading:
         """Split the text."""
         self.read_paths.append(source.path)
         text = source.path.read_text()
@@ -60,10 +58,10 @@ class FakeReader:
             )
             (pages_dir / f"{no}.png").write_bytes(b"png")
             pages.append(
-                Page(no=no, width_pt=1, height_pt=1, read_by="typeset", reason="text", elements=elements)
+                Page(no=no, width_pt=1, height_pt=1, read_by="file", reason="text", elements=elements)
             )
             on_page(no, text.count("\f") + 1)
-        return pages
+        return Reading(name=source.name, outcome="ok", pages=tuple(pages))
 
     async def render(
         self,

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from ingest import reading
-from ingest.errors import Damaged, Encrypted, TooLarge, Unreadable
+from ingest import child
+from ingest.errors import Damaged, Encrypted, TooManyPages, Unreadable
 from ingest.reading import READER, Reader
 from ingest.records import Box, Page
 from ingest.settings import IngestSettings
@@ -31,9 +31,9 @@ async def read(
     source = open_source(path, name=name, settings=settings)
     told: list[tuple[int, int]] = []
     reader = Reader(settings)
-    pages = await reader.read(source, pages_dir=folder / "pages", on_page=lambda *at: told.append(at))
+    reading = await reader.read(source, pages_dir=folder / "pages", on_page=lambda *at: told.append(at))
     await reader.close()
-    return pages, told
+    return list(reading.pages), told
 
 
 def words(count: int) -> bytes:
@@ -54,7 +54,7 @@ async def test_an_encrypted_and_a_damaged_pdf_come_back_as_their_errors(tmp_path
 
 
 async def test_a_document_over_the_page_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:
-    with pytest.raises(TooLarge, match="3 pages"):
+    with pytest.raises(TooManyPages, match="3 pages"):
         await read(tmp_path, "a.pdf", words(3), settings=SETTINGS.model_copy(update={"max_pages": 2}))
 
 
@@ -66,7 +66,7 @@ async def test_pages_come_in_order_and_progress_is_told_for_each(tmp_path: Path)
 
 
 async def test_a_page_on_which_a_child_hangs_is_given_up_with_the_reason() -> None:
-    raw = reading._Raw(
+    raw = child.Draft(
         no=2,
         width_pt=595,
         height_pt=842,
@@ -85,7 +85,9 @@ async def test_ranges_that_fail_are_read_page_by_page(tmp_path: Path) -> None:
     path.write_bytes(words(3))
     source = open_source(path, name="a.pdf", settings=SETTINGS)
     reader = Fragile(SETTINGS)
-    pages = await reader.read(source, pages_dir=tmp_path, on_page=lambda done, total: None)
+    reading = await reader.read(source, pages_dir=tmp_path, on_page=lambda done, total: None)
+    pages = reading.pages
+    assert (reading.outcome, reading.reason) == ("partial", "damaged")
     assert [said(page) for page in pages] == ["Words of page 1", "", "Words of page 3"]
     assert pages[1].reason == "The page ended the process that read it."
 
@@ -94,7 +96,7 @@ async def test_a_file_whose_every_page_fails_is_given_up(tmp_path: Path) -> None
     path = tmp_path / "a.pdf"
     path.write_bytes(words(20))
     source = open_source(path, name="a.pdf", settings=SETTINGS)
-    with pytest.raises(Unreadable, match="like 5 before it"):
+    with pytest.raises(Damaged, match="like 5 before it"):
         await Fragile(SETTINGS, bad=range(1, 21)).read(
             source, pages_dir=tmp_path, on_page=lambda done, total: None
         )
@@ -102,7 +104,7 @@ async def test_a_file_whose_every_page_fails_is_given_up(tmp_path: Path) -> None
 
 async def test_a_child_that_wants_too_much_memory_fails_alone() -> None:
     reader = Reader(SETTINGS.model_copy(update={"read_memory_bytes": 600 * 1024 * 1024}))
-    raw = reading._Raw(no=1, width_pt=1, height_pt=1, read_by="ocr-layout", reason="A scan.", known=())
+    raw = child.Draft(no=1, width_pt=1, height_pt=1, read_by="ocr-layout", reason="A scan.", known=())
     lost = await reader._look(_starve, raw)
     assert "needs more memory" in lost.reason
 
@@ -119,7 +121,7 @@ async def test_a_broken_office_file_is_damaged(tmp_path: Path) -> None:
 async def test_a_format_without_pages_is_set_and_shown(tmp_path: Path) -> None:
     pages, told = await read(tmp_path, "a.csv", b"name,price\nNut,3\nBolt,4\n")
     (page,) = pages
-    assert page.read_by == "typeset"
+    assert page.read_by == "file"
     assert page.elements[0].text == "name | price\nNut | price: 3\nBolt | price: 4"
     assert told == [(1, 1)]
     box = page.elements[0].spans[-1].box
@@ -179,7 +181,7 @@ class Fragile(Reader):
         self.bad = bad
 
     async def _in_child(self, call, *, seconds):  # type: ignore[no-untyped-def]
-        if call.func is reading._read_range and any(call.args[1] <= no <= call.args[2] for no in self.bad):
+        if call.func is child.read_range and any(call.args[1] <= no <= call.args[2] for no in self.bad):
             call = _die
         return await super()._in_child(call, seconds=seconds)
 
@@ -188,11 +190,11 @@ def _die() -> None:
     os._exit(9)
 
 
-def _sleep() -> reading._Raw:
+def _sleep() -> child.Draft:
     time.sleep(60)
     raise AssertionError
 
 
-def _starve() -> reading._Raw:
-    reading._bound(IngestSettings(read_memory_bytes=600 * 1024 * 1024))
+def _starve() -> child.Draft:
+    child.bound(IngestSettings(read_memory_bytes=600 * 1024 * 1024))
     return bytearray(8 * 1024**3)  # type: ignore[return-value]

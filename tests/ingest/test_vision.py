@@ -10,9 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 from pydantic import BaseModel
 
 from ingest.errors import ModelDown, Unreadable
+from ingest.ocr import picture_words, read_scan
 from ingest.pages import to_png
 from ingest.served import Message
-from ingest.vision import OcrLayout, ServedVision, View, picture_words, read_scan
+from ingest.vision import OcrLayout, ServedVision, View
 
 pytest.importorskip("rapidocr", reason="the extra `local` is not installed")
 pytestmark = pytest.mark.anyio
