@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ingest.elements import Piece
 from ingest.errors import TooLarge
+from ingest.grid import Line, grid_html, write_grid
 from ingest.records import Box, Element, Page, Span
-from ingest.tables import Line, grid_html, write_grid
 
 #: Pixels a point: pages are drawn at 120 dpi.
 _SCALE = 120 / 72
