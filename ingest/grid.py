@@ -29,6 +29,13 @@ FIGURE = re.compile(
 )
 YEAR = re.compile(r"(?:FY|CY|Q[1-4]|[1-4]Q|H[12])?\s*['’]?(?:19|20)\d\d[AE*]?(?:\s*\(\w{1,3}\))?")
 
+_UNIT = re.compile(
+    r"\(?\$?\s*(?:in\b|amounts|dollars|unaudited|(?:\w+ )?(?:millions|thousands|billions)|as of|at\b|"
+    r"(?:for the )?(?:fiscal )?(?:\w+ )?(?:years?|months?|quarters?)\b.*ended|"
+    r"(?:january|february|march|april|may|june|july|august|september|october|november|december)\s+\d)",
+    re.IGNORECASE,
+)
+
 
 class Worded(Protocol):
     """Anything with words in it."""
@@ -52,6 +59,11 @@ def is_figure(text: str) -> bool:
 def is_heading(text: str) -> bool:
     """Years, dates and words head a column; other figures fill it."""
     return bool(YEAR.fullmatch(text.strip())) or not is_figure(text)
+
+
+def is_unit(text: str) -> bool:
+    """Say whether a header gives a unit or a time ("in millions", "Years ended December 31,")."""
+    return bool(_UNIT.match(text))
 
 
 def table_of(
@@ -85,8 +97,8 @@ def head_rows(cells: Iterable[GridCell]) -> int:
 def column_names(cells: Sequence[GridCell]) -> list[str]:
     """Say what heads each column, top down; a header over several columns counts for each of them.
 
-    What stands over all the columns ("Years ended December 31,") tells them not apart, and is left out where
-    something else does.
+    A time or a unit over all the columns ("Years ended December 31,") tells them not apart, and is left out
+    where something else does.
     """
     heads = head_rows(cells)
     width = _width(cells)
@@ -94,7 +106,7 @@ def column_names(cells: Sequence[GridCell]) -> list[str]:
     names: list[list[str]] = [[] for _ in range(width)]
     everywhere: list[str] = []
     for cell in over:
-        if cell.colspan >= width - 1 > 1 and (cell.col <= 1):
+        if cell.colspan >= width - 1 > 1 and (is_unit(cell.text) or cell.colspan == width):
             everywhere.append(cell.text)
             continue
         for column in range(cell.col, min(width, cell.col + cell.colspan)):
@@ -327,8 +339,8 @@ class _TableReader(HTMLParser):
 
 #: Elements that part no words.
 _INLINE = frozenset(
-    ["a", "abbr", "b", "bdi", "bdo", "big", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd"]
-    + ["mark", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "tt", "u", "var", "wbr"]
+    {"a", "abbr", "b", "bdi", "bdo", "big", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd"}
+    | {"mark", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "tt", "u", "var", "wbr"}
 )
 
 
