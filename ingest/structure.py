@@ -16,9 +16,11 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
-from ingest.records import Box, Element, ElementKind, Span
+from ingest.cells import Cell, Found, Row
+from ingest.grid import table_of
+from ingest.records import Box, Element, ElementKind, GridCell, Span
 from ingest.ruled import Ruled, Stroke, ruled_tables
-from ingest.tables import Cell, Row, find_tables, table_text
+from ingest.tables import find_tables, placed
 
 
 class Rect(NamedTuple):
@@ -88,7 +90,7 @@ def lay_out(
     Every word ends up in exactly one block, dot leaders excepted. `picture_words` are those that OCR read
     in a picture; they become part of its figure. `strokes` are the page's lines: they rule tables.
     """
-    ruled = ruled_tables(strokes, words) if all(word.turn == 0 for word in words) else []
+    ruled = ruled_tables(strokes, words)
     held = {place for table in ruled for place in table.held}
     words = [word for place, word in enumerate(words) if place not in held]
     blocks: list[Block] = []
@@ -108,11 +110,23 @@ def lay_out(
 
 
 def _ruled_block(table: Ruled, width: float, height: float) -> Block:
-    spans = (
-        Span(start=a, end=b, box=_page_box(Rect(*cell.rect), width, height)) for a, b, cell in table.cells
-    )
-    element = Element(kind="table", text=table.text, spans=tuple(spans), html=table.html)
-    return Block(element=element, size=table.size)
+    return _table_block(table.found, lambda *rect: _page_box(Rect(*rect), width, height))
+
+
+def _table_block(found: Found, box: Callable[[float, float, float, float], Box]) -> Block:
+    cells = [
+        GridCell(
+            row=place.row,
+            col=place.col,
+            rowspan=place.rowspan,
+            colspan=place.colspan,
+            text=place.cell.text,
+            box=box(*place.cell.rect),
+            header=place.header,
+        )
+        for place in sorted(found.cells, key=lambda place: (place.row, place.col))
+    ]
+    return Block(element=table_of(cells, indents=found.indents), size=found.size)
 
 
 def finish(pages: Sequence[Sequence[Block]]) -> list[tuple[Element, ...]]:
@@ -231,13 +245,8 @@ class _Layout:
                 continue
             blocks += self._prose(lines)
             lines = []
-            text, html, cells = table_text(part)
-            element = Element(kind="table", text=text, spans=self._spans(cells), html=html)
-            blocks.append(Block(element=element, size=part.size))
+            blocks.append(_table_block(placed(part), self.frame.box))
         return blocks + self._prose(lines)
-
-    def _spans(self, cells: Sequence[tuple[int, int, Cell]]) -> tuple[Span, ...]:
-        return tuple(Span(start=a, end=b, box=self.frame.box(*cell.rect)) for a, b, cell in cells)
 
     def _prose(self, lines: list[Cell]) -> list[Block]:
         if not lines:

@@ -10,60 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from html import escape
-from typing import Protocol, TypeVar
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """A stretch of words without a wide gap, in points, origin top left."""
-
-    text: str
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-    size: float
-    bold: bool = False
-
-    @property
-    def rect(self) -> tuple[float, float, float, float]:
-        """The cell's rectangle (x0, y0, x1, y1)."""
-        return self.x0, self.y0, self.x1, self.y1
-
-    def joined(self, other: Cell) -> Cell:
-        """Return one cell that says both, `other` last."""
-        return Cell(
-            text=f"{self.text} {other.text}",
-            x0=min(self.x0, other.x0),
-            y0=min(self.y0, other.y0),
-            x1=max(self.x1, other.x1),
-            y1=max(self.y1, other.y1),
-            size=self.size if len(self.text) >= len(other.text) else other.size,
-            bold=self.bold and other.bold,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """Cells that stand on one line, left to right."""
-
-    cells: list[Cell]
-
-    @property
-    def y0(self) -> float:
-        """Upper edge of the highest cell."""
-        return min(cell.y0 for cell in self.cells)
-
-    @property
-    def y1(self) -> float:
-        """Lower edge of the lowest cell."""
-        return max(cell.y1 for cell in self.cells)
-
-    @property
-    def size(self) -> float:
-        """Size of the first cell's writing."""
-        return self.cells[0].size
+from ingest.cells import Cell, Found, Placed, Row
+from ingest.grid import YEAR, Line, is_figure, is_heading, is_unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,24 +29,6 @@ class Table:
         return sizes[len(sizes) // 2]
 
 
-class Worded(Protocol):
-    """Anything with words in it."""
-
-    @property
-    def text(self) -> str:
-        """Its words."""
-        ...
-
-
-Worded_ = TypeVar("Worded_", bound=Worded)
-#: A grid's row: one entry a column, None where nothing stands.
-Line = list[Worded_ | None]
-
-_FIGURE = re.compile(
-    r"[\s$€£¥(]*[-–—+(<>~≈±]?[\s$€£¥]*\(?\d[\d,.'\s]*\)?\s*(?:%|pts?|bps|x|[BMK]|bn|m|million|billion)?\)?"
-    r"[\s*†‡%]*(?:\(\w{1,2}\))?|[—–-]+\s*%?|\$\s*[—–-]+|N/?[AM]|nm|NM|n/a"
-)
-_YEAR = re.compile(r"(?:FY|CY|Q[1-4]|[1-4]Q|H[12])?\s*['’]?(?:19|20)\d\d[AE*]?(?:\s*\(\w{1,3}\))?")
 _CURRENCY = re.compile(r"(?:US|C|A)?[$€£¥]\s*\(?|\(")
 _CLOSING = re.compile(r"[)%*†]+|\)\s*%|bps|pts\.?|ppts?|x")
 _SENTENCE = 60
@@ -141,10 +72,10 @@ def _with_signs(row: Row) -> Row:
             and last.text[-1:].isdigit()
             and cell.x0 - last.x1 < 3 * cell.size
         )
-        ends = last and re.search(r"(?:^|\s)[$€£]$", last.text) and _is_figure(cell.text) and len(cells) > 1
+        ends = last and re.search(r"(?:^|\s)[$€£]$", last.text) and is_figure(cell.text) and len(cells) > 1
         if last and (opens or closes or ends):
             cells[-1] = last.joined(cell)
-        elif last and len(cells) == 1 and re.search(r"\s[$€£]$", last.text) and _is_figure(cell.text):
+        elif last and len(cells) == 1 and re.search(r"\s[$€£]$", last.text) and is_figure(cell.text):
             sign = last.text[-1]
             edge = last.x1 - 0.6 * last.size
             cells[-1] = replace(last, text=last.text[:-1].rstrip(), x1=edge)
@@ -152,15 +83,6 @@ def _with_signs(row: Row) -> Row:
         else:
             cells.append(cell)
     return Row(cells=cells)
-
-
-def _is_figure(text: str) -> bool:
-    return bool(_FIGURE.fullmatch(text.strip()))
-
-
-def _is_heading(text: str) -> bool:
-    """Years, dates and words head a column; other figures fill it."""
-    return bool(_YEAR.fullmatch(text.strip())) or not _is_figure(text)
 
 
 def _run(rows: Sequence[Row], start: int) -> int:
@@ -189,12 +111,12 @@ def _parts(rows: list[Row]) -> Iterator[list[Row]]:
     start, filled, first_head = 0, False, -1
     for place, row in enumerate(rows):
         values = row.cells[1:]
-        if any(not _is_heading(cell.text) for cell in values):
+        if any(not is_heading(cell.text) for cell in values):
             filled, first_head = True, -1
             continue
         is_label = len(row.cells) == 1 and row.cells[0].x0 <= rows[0].cells[0].x0 + 4
         first_head = -1 if is_label else place if first_head < 0 else first_head
-        if filled and first_head >= 0 and sum(bool(_YEAR.fullmatch(c.text.strip())) for c in row.cells) >= 2:
+        if filled and first_head >= 0 and sum(bool(YEAR.fullmatch(c.text.strip())) for c in row.cells) >= 2:
             if place + 1 < len(rows):
                 yield rows[start:first_head]
                 start = first_head
@@ -213,7 +135,7 @@ def _table(rows: Sequence[Row]) -> Table | None:
     if len(columns) < 2:
         return None
     others = [cell for row in multi for cell in row.cells[1:]]
-    figures = sum(_is_figure(cell.text) for cell in others)
+    figures = sum(is_figure(cell.text) for cell in others)
     if len(multi) == 2 and not figures and max(len(row.cells) for row in multi) < 3:
         return None
     if figures < 0.5 * len(others) and not _aligned(multi, columns):
@@ -227,18 +149,16 @@ def _columns(rows: Sequence[Row]) -> list[tuple[float, float]]:
     """Find the columns: the rows with most figures draw them, headers and totals only fill gaps."""
     multi = [row for row in rows if len(row.cells) >= 2]
     ranked = sorted(
-        multi, key=lambda r: (sum(not _is_heading(c.text) for c in r.cells), len(r.cells)), reverse=True
+        multi, key=lambda r: (sum(not is_heading(c.text) for c in r.cells), len(r.cells)), reverse=True
     )
     columns: list[list[float]] = []
     for row in ranked:
-        draws = any(not _is_heading(cell.text) for cell in row.cells) or row is ranked[0]
+        draws = any(not is_heading(cell.text) for cell in row.cells) or row is ranked[0]
         for cell in row.cells:
             hit = [c for c in columns if min(cell.x1, c[1]) - max(cell.x0, c[0]) > 0]
             if not hit:
                 columns.append([cell.x0, cell.x1])
-            elif len(hit) == 1 and (
-                draws or not any(_is_figure(c.text) for r in ranked[:1] for c in r.cells)
-            ):
+            elif len(hit) == 1 and (draws or not any(is_figure(c.text) for r in ranked[:1] for c in r.cells)):
                 hit[0][0], hit[0][1] = min(hit[0][0], cell.x0), max(hit[0][1], cell.x1)
     columns.sort()
     merged: list[list[float]] = []
@@ -288,15 +208,107 @@ def _heads_above(loose: Sequence[Row], table: Table) -> int:
     return heads
 
 
-def table_text(table: Table) -> tuple[str, str, list[tuple[int, int, Cell]]]:
-    """Write a table out: its text, its HTML, and (start, end, cell) for every cell in the text."""
+def placed(table: Table) -> Found:
+    """Put a table's cells in their places: headers with what they span, wrapped cells as one."""
     lines = [_line(row, table.columns) for row in table.rows]
     count = header_count(lines)
-    heads, body = table.rows[:count], _with_wraps(lines[count:])
-    names = _names(heads, table.columns)
-    head_lines: list[Line[Cell]] = [list(row.cells) for row in heads]
-    text, spans = write_grid(head_lines, body, names, _sections(body))
-    return text, grid_html(lines[:count], body), spans
+    cells, depth = _head_cells(table.rows[:count], table.columns)
+    body = _with_wraps(lines[count:])
+    cells += [
+        Placed(cell, depth + row, column)
+        for row, line in enumerate(body)
+        for column, cell in enumerate(line)
+        if cell is not None
+    ]
+    labels = [line[0].x0 if line and line[0] is not None else 0.0 for line in body]
+    return Found(cells, table.size, [0.0] * depth + labels)
+
+
+def _head_cells(heads: Sequence[Row], columns: Sequence[tuple[float, float]]) -> tuple[list[Placed], int]:
+    """Place header cells; lines of one header become one row, parts below a spanning header a row of theirs."""
+    levels: list[list[tuple[Cell, range]]] = []
+    for row in heads:
+        line = _stretches(row, columns)
+        last = levels[-1] if levels else None
+        if last is not None and _goes_on(last, line):
+            _merge(last, line)
+        else:
+            levels.append(line)
+    _sink(levels)
+    levels = [level for level in levels if level]
+    placed = [
+        Placed(cell, row, columns_.start, colspan=len(columns_), header=True)
+        for row, level in enumerate(levels)
+        for cell, columns_ in level
+    ]
+    return _reaching_down(placed, len(levels)), len(levels)
+
+
+def _stretches(row: Row, columns: Sequence[tuple[float, float]]) -> list[tuple[Cell, range]]:
+    """Return a header line's cells with the columns that each stands over, none of them over two."""
+    line: list[tuple[Cell, range]] = []
+    for cell in row.cells:
+        place = _column_of(cell, columns)
+        stretch = range(place, place + 1)
+        if place:
+            stretch = _covered(cell, [other for other in row.cells if other is not cell], columns) or stretch
+        free = line[-1][1].stop if line else 0
+        stretch = range(max(free, stretch.start), stretch.stop)
+        if stretch:
+            line.append((cell, stretch))
+        else:
+            line[-1] = (line[-1][0].joined(cell), line[-1][1])
+    return line
+
+
+def _goes_on(level: list[tuple[Cell, range]], line: list[tuple[Cell, range]]) -> bool:
+    """Say whether a header line is the next line of the level above: each cell below one alike, or below none."""
+    lowest, highest = max(c.y1 for c, _ in level), min(c.y0 for c, _ in line)
+    if highest - lowest > 0.6 * line[0][0].size:
+        return False
+    for cell, stretch in line:
+        above = [(c, s) for c, s in level if set(s) & set(stretch)]
+        if any(s != stretch or len(s) > 1 for _, s in above):
+            return False
+        if above and YEAR.fullmatch(cell.text.strip()) and is_unit(above[0][0].text):
+            return False
+    return not any(len(s) > 1 for _, s in level)
+
+
+def _merge(level: list[tuple[Cell, range]], line: list[tuple[Cell, range]]) -> None:
+    for cell, stretch in line:
+        place = next((i for i, (_, s) in enumerate(level) if s == stretch), None)
+        if place is None:
+            level.append((cell, stretch))
+        else:
+            level[place] = (level[place][0].joined(cell), stretch)
+
+
+def _sink(levels: list[list[tuple[Cell, range]]]) -> None:
+    """Join a header beside a spanning one with its second line, which stands in the row of the parts."""
+    for upper, lower in zip(levels, levels[1:], strict=False):
+        for cell, stretch in list(upper):
+            below = next(((c, s) for c, s in lower if s == stretch), None)
+            if len(stretch) > 1 or below is None or YEAR.fullmatch(below[0].text.strip()):
+                continue
+            if below[0].y0 - cell.y1 < 0.4 * cell.size:
+                upper[upper.index((cell, stretch))] = (cell.joined(below[0]), stretch)
+                lower.remove(below)
+
+
+def _reaching_down(cells: list[Placed], depth: int) -> list[Placed]:
+    """Let a header with nothing below it reach down to the body."""
+    taken = {(c.row, column) for c in cells for column in range(c.col, c.col + c.colspan)}
+
+    def reach(cell: Placed) -> int:
+        rows = 1
+        while cell.row + rows < depth and not any(
+            (cell.row + rows, column) in taken for column in range(cell.col, cell.col + cell.colspan)
+        ):
+            rows += 1
+        return rows
+
+    return [c._replace(rowspan=reach(c)) for c in cells]
 
 
 def _line(row: Row, columns: Sequence[tuple[float, float]]) -> Line[Cell]:
@@ -313,11 +325,11 @@ def header_count(lines: Sequence[Line[Cell]]) -> int:
     count = 0
     for line in lines:
         values = [cell for cell in line[1:] if cell is not None]
-        if not values and (count == 0 and line[0] is not None and not _is_unit(line[0].text)):
+        if not values and (count == 0 and line[0] is not None and not is_unit(line[0].text)):
             break
-        if any(not _is_heading(cell.text) for cell in values):
+        if any(not is_heading(cell.text) for cell in values):
             break
-        if not values and line[0] is not None and not _is_unit(line[0].text):
+        if not values and line[0] is not None and not is_unit(line[0].text):
             break
         count += 1
     if count < len(lines):
@@ -329,14 +341,6 @@ def header_count(lines: Sequence[Line[Cell]]) -> int:
     )
     short = all(cell is not None and len(cell.text.split()) <= 4 for cell in first) and len(lines) >= 3
     return 1 if bold or short else 0
-
-
-def _is_unit(text: str) -> bool:
-    opening = (
-        r"\(?\$?\s*(?:in\b|amounts|dollars|unaudited|(?:\w+ )?(?:millions|thousands|billions)|as of|at\b|"
-        r"(?:for the )?(?:fiscal )?(?:\w+ )?(?:years?|months?|quarters?)\b.*ended)"
-    )
-    return bool(re.match(opening, text, re.IGNORECASE))
 
 
 def _with_wraps(lines: Sequence[Line[Cell]]) -> list[Line[Cell]]:
@@ -363,7 +367,7 @@ def _continues(last: Line[Cell], line: Line[Cell]) -> bool:
         return False
     if label is None:
         # A wrapped cell of words: nothing stands in the first column, and no figure anywhere.
-        return not any(_is_figure(cell.text) for cell in values) and not bare
+        return not any(is_figure(cell.text) for cell in values) and not bare
     if above is None:
         return False
     runs_on = (
@@ -376,71 +380,6 @@ def _continues(last: Line[Cell], line: Line[Cell]) -> bool:
     if bare:
         return runs_on and label.x0 >= above.x0 - 2
     return not values and label.text[:1].islower()
-
-
-def _sections(body: Sequence[Line[Cell]]) -> list[str]:
-    """Say for each row which section it stands in: the label-only row above, while rows below are indented.
-
-    Where nothing is indented, a section lasts until its total.
-    """
-    sections: list[str] = []
-    current: Cell | None = None
-    indented: bool | None = None
-    for line in body:
-        label = line[0]
-        if label is not None and not any(line[1:]):
-            current, indented = (label if len(label.text) <= _SENTENCE + 20 else None), None
-            sections.append("")
-            continue
-        if current is not None and label is not None:
-            deeper = label.x0 > current.x0 + 1
-            indented = deeper if indented is None else indented
-            if indented and not deeper:
-                current = None
-        sections.append(current.text.rstrip(": ") if current is not None and label is not None else "")
-        if label is not None and not indented and label.text.lower().startswith(("total", "net cash")):
-            current = None
-    return sections
-
-
-def _names(heads: Sequence[Row], columns: Sequence[tuple[float, float]]) -> list[str]:
-    """Say what heads each column, top down; a header over several columns counts for each of them."""
-    names: list[list[str]] = [[] for _ in columns]
-    everywhere: list[str] = []
-    cells = _stacked(heads, columns[0][1])
-    for cell in cells:
-        beside = [o for o in cells if o is not cell and o.y0 < cell.y1 - 2 and o.y1 > cell.y0 + 2]
-        covered = [place for place in _covered(cell, beside, columns) if place > 0]
-        if len(covered) == len(columns) - 1 > 1:
-            everywhere.append(cell.text)
-            continue
-        for place in covered:
-            names[place].append(cell.text)
-    if everywhere and not any(names):
-        names = [[], *([*everywhere] for _ in columns[1:])]
-    return [" ".join(parts).replace("|", "/").rstrip(": ") for parts in names]
-
-
-def _stacked(heads: Sequence[Row], labels_to: float) -> list[Cell]:
-    """Join the lines of one header ("Gain reclassified" over "into income"); years stand for themselves."""
-    cells: list[Cell] = []
-    above = 0
-    for row in heads:
-        beside = sum(cell.x0 > labels_to - 2 for cell in row.cells)
-        # More headers than on the line above are its parts, not its second line.
-        parts, above = beside > above, beside
-        for cell in row.cells:
-            middle = cell.x0 + cell.x1
-            over = [
-                i
-                for i, c in enumerate(cells)
-                if abs(c.x0 + c.x1 - middle) < 2 * cell.size and 0 <= cell.y0 - c.y0 < 2 * cell.size
-            ]
-            if over and not parts and not _YEAR.fullmatch(cell.text.strip()):
-                cells[over[-1]] = cells[over[-1]].joined(cell)
-            else:
-                cells.append(cell)
-    return cells
 
 
 def _covered(cell: Cell, others: Sequence[Cell], columns: Sequence[tuple[float, float]]) -> range:
@@ -474,54 +413,3 @@ def _covered(cell: Cell, others: Sequence[Cell], columns: Sequence[tuple[float, 
 
 def _over(cell: Cell, columns: Sequence[tuple[float, float]]) -> list[int]:
     return [i for i, (x0, x1) in enumerate(columns) if i and min(cell.x1, x1) - max(cell.x0, x0) > 0]
-
-
-def write_grid(
-    heads: Sequence[Line[Worded_]],
-    body: Sequence[Line[Worded_]],
-    names: Sequence[str],
-    sections: Sequence[str] = (),
-) -> tuple[str, list[tuple[int, int, Worded_]]]:
-    """Write a grid as text: its header rows first, then `label | header: value` a row.
-
-    A row's section (if it has one) stands before its label as well: `Assets: Cash | 2023: 5`.
-    """
-    parts: list[str] = []
-    spans: list[tuple[int, int, Worded_]] = []
-    length = 0
-
-    def put(text: str, cell: Worded_ | None = None) -> None:
-        nonlocal length
-        if cell is not None and text:
-            spans.append((length, length + len(text), cell))
-        parts.append(text)
-        length += len(text)
-
-    for head in heads:
-        for place, cell in enumerate(cell for cell in head if cell is not None):
-            put(" | " if place else "")
-            put(cell.text, cell)
-        put("\n")
-    for row, line in enumerate(body):
-        label, values = line[0], [(i, cell) for i, cell in enumerate(line) if i and cell is not None]
-        if label is not None:
-            put(f"{sections[row]}: " if row < len(sections) and sections[row] else "")
-            # A figure is no name: "Offset: 72" says what "72" alone does not.
-            put(f"{names[0]}: " if names and names[0] and _is_figure(label.text) else "")
-            put(label.text, label)
-        for place, (column, cell) in enumerate(values):
-            put(" | " if place or label is not None else "")
-            put(f"{names[column]}: " if column < len(names) and names[column] else "")
-            put(cell.text, cell)
-        put("\n")
-    return "".join(parts).rstrip("\n"), spans
-
-
-def grid_html(heads: Sequence[Line[Worded_]], body: Sequence[Line[Worded_]]) -> str:
-    """Write a grid as a plain HTML table."""
-    rows = [_html_row(line, "th") for line in heads] + [_html_row(line, "td") for line in body]
-    return f"<table>{''.join(rows)}</table>"
-
-
-def _html_row(line: Line[Worded_], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{escape(cell.text) if cell else ''}</{tag}>" for cell in line) + "</tr>"
