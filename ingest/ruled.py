@@ -29,6 +29,8 @@ _FILLED = 0.35
 _THROUGH = 0.55
 #: Lines that run on farther than this past the outermost one leave a side open, points.
 _OPEN = 8.0
+#: A bar farther than this above or below a grid is another drawing's, points.
+_BAR = 48.0
 #: With more bands than this, lines part the rows, and none is missing.
 _FEW_BANDS = 4
 
@@ -69,7 +71,7 @@ class Placed(Protocol):
 
 
 class Ruled(NamedTuple):
-    """A table as drawn: its rectangle, the words that it holds (their places in the list given), its cells."""
+    """A table as drawn: its rectangle, the words in it (their places in the list given), its cells."""
 
     rect: tuple[float, float, float, float]
     held: frozenset[int]
@@ -89,7 +91,10 @@ def ruled_tables(strokes: Sequence[Stroke], words: Sequence[Placed]) -> list[Rul
     if len(strokes) < 4 or len(strokes) > _MAX_LINES:
         return []
     levels, uprights = _rules(strokes, level=True), _rules(strokes, level=False)
-    tables = (_table(rows, columns, words) for rows, columns in _drawings(levels, uprights))
+    tables = (
+        _table(_with_bars(rows, columns, levels, words), columns, words)
+        for rows, columns in _drawings(levels, uprights)
+    )
     return sorted((table for table in tables if table), key=lambda table: (table.rect[1], table.rect[0]))
 
 
@@ -143,6 +148,27 @@ def _drawings(levels: list[_Rule], uprights: list[_Rule]) -> list[tuple[list[_Ru
     return [(rows, columns) for rows, columns in groups.values() if len(rows) >= 2 and len(columns) >= 2]
 
 
+def _with_bars(
+    rows: list[_Rule], columns: list[_Rule], levels: list[_Rule], words: Sequence[Placed]
+) -> list[_Rule]:
+    """Add the bar above a grid's first row, and that below its last: headers and totals have no uprights."""
+    left, right = min(rule.start for rule in rows), max(rule.end for rule in rows)
+    top, bottom = min(rule.at for rule in rows), max(rule.at for rule in rows)
+    bars = [r for r in levels if abs(r.start - left) < _OPEN and abs(r.end - right) < _OPEN]
+    above = max((bar for bar in bars if bar.at < top - _NEAR), default=None)
+    below = min((bar for bar in bars if bar.at > bottom + _NEAR), default=None)
+
+    def holds_words(start: float, end: float) -> bool:
+        return any(start < w.y0 + 2 and w.y1 - 2 < end and left < w.x0 and w.x1 < right for w in words)
+
+    added = list(rows)
+    if above is not None and top - above.at < _BAR and holds_words(above.at, top):
+        added.append(above)
+    if below is not None and below.at - bottom < _BAR and holds_words(bottom, below.at):
+        added.append(below)
+    return added
+
+
 def _table(levels: list[_Rule], uprights: list[_Rule], words: Sequence[Placed]) -> Ruled | None:
     ys, xs = _open_sides(levels, uprights, words)
     if len(ys) < 2 or len(xs) < 2 or not _is_drawn_through(ys, xs, levels, uprights):
@@ -160,9 +186,8 @@ def _table(levels: list[_Rule], uprights: list[_Rule], words: Sequence[Placed]) 
     filled = [area for area in areas if inside[area.slot]]
     if len(filled) < 4 or len(filled) < _FILLED * len(areas):
         return None
-    rows = _rows_within(
-        filled, {slot: [p for _, p in pieces] for slot, pieces in inside.items()}, len(ys) - 1
-    )
+    pieces_of = {slot: [piece for _, piece in pieces] for slot, pieces in inside.items()}
+    rows = _rows_within(filled, pieces_of, len(ys) - 1, xs)
     cells = _headed(_closed_up(rows))
     if len({c.row for c in cells}) < 2 or len({c.col for c in cells}) < 2:
         return None  # one row or one column is a box around text
@@ -204,9 +229,11 @@ def _extended(places: list[float], start: float, end: float, middles: list[float
 
 
 def _is_drawn_through(ys: list[float], xs: list[float], levels: list[_Rule], uprights: list[_Rule]) -> bool:
-    """Say whether lines run through most of the grid, as in a table, or only around boxes, as in a diagram."""
+    """Say whether lines run through most of the grid, as in a table; in a diagram they only make boxes."""
     across = [_drawn(levels, y) / (xs[-1] - xs[0]) for y in ys]
     down = [_drawn(uprights, x) / (ys[-1] - ys[0]) for x in xs]
+    # A table may lack its frame, in whole or in part.
+    across, down = across[1:-1] or across, down[1:-1] or down
     return sum(across) >= _THROUGH * len(across) and sum(down) >= _THROUGH * len(down)
 
 
@@ -371,7 +398,7 @@ def _text_lines(words: Sequence[Placed], turn: int = 0) -> list[list[Placed]]:
 
 
 def _rows_within(
-    areas: list[_Area], inside: dict[tuple[int, int], list[Placed]], bands: int
+    areas: list[_Area], inside: dict[tuple[int, int], list[Placed]], bands: int, xs: list[float]
 ) -> list[PlacedCell]:
     """Make the cells; a band without lines between its rows of figures is cut into these rows."""
     cut: dict[int, list[list[Placed]]] = {}
@@ -394,8 +421,42 @@ def _rows_within(
                     cells.append(PlacedCell(_cell(own), first_row[band] + at, column))
             continue
         rowspan = first_row[band + area.rowspan] - first_row[band]
-        cells.append(PlacedCell(_cell(words), first_row[band], column, rowspan, area.colspan))
+        for start, wide, part in _parted(words, area, xs):
+            cells.append(PlacedCell(_cell(part), first_row[band], start, rowspan, wide))
     return cells
+
+
+def _parted(words: list[Placed], area: _Area, xs: list[float]) -> list[tuple[int, int, list[Placed]]]:
+    """Part a row without uprights into cells: (first column, how many, words) of each.
+
+    Headers are often drawn so: their words keep to the columns all the same.
+    """
+    whole = [(area.slot[1], area.colspan, words)]
+    if area.colspan == 1 or any(word.turn for word in words):
+        return whole
+    groups: list[tuple[int, int, list[Placed]]] = []
+    for stretch in sorted(_stretches(words), key=lambda stretch: stretch[0].x0):
+        x0, x1 = stretch[0].x0, stretch[-1].x1
+        first, last = bisect_right(xs, x0 + 2) - 1, bisect_left(xs, x1 - 2) - 1
+        if groups and first < groups[-1][0] + groups[-1][1]:
+            start = groups[-1][0]
+            end = max(start + groups[-1][1], last + 1)
+            groups[-1] = (start, end - start, [*groups[-1][2], *stretch])
+        else:
+            groups.append((first, last - first + 1, stretch))
+    return groups if len(groups) > 1 else whole
+
+
+def _stretches(words: list[Placed]) -> list[list[Placed]]:
+    """Group the words of each line that follow each other without a wide gap."""
+    stretches: list[list[Placed]] = []
+    for line in _text_lines(words):
+        for i, word in enumerate(line):
+            if i and word.x0 - line[i - 1].x1 <= 0.8 * word.size:
+                stretches[-1].append(word)
+            else:
+                stretches.append([word])
+    return stretches
 
 
 def _unruled_rows(columns: list[list[Placed]]) -> list[list[Placed]]:

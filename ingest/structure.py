@@ -90,7 +90,7 @@ def lay_out(
     Every word ends up in exactly one block, dot leaders excepted. `picture_words` are those that OCR read
     in a picture; they become part of its figure. `strokes` are the page's lines: they rule tables.
     """
-    ruled = ruled_tables(strokes, words)
+    ruled, frame = _ruled(strokes, words, width, height)
     held = {place for table in ruled for place in table.held}
     words = [word for place, word in enumerate(words) if place not in held]
     blocks: list[Block] = []
@@ -99,8 +99,8 @@ def lay_out(
         upright, frame = _upright([word for word in words if word.turn == turn], turn, width, height)
         blocks += _Layout(frame, turn).blocks(upright)
     for table in ruled:
-        block = _ruled_block(table, width, height)
-        blocks = _captioned(_inserted(blocks, block, _page_box(Rect(*table.rect), width, height)), block)
+        block = _table_block(table.found, frame.box)
+        blocks = _captioned(_inserted(blocks, block, frame.box(*table.rect)), block)
     inner = {
         rect: lay_out(found, width=width, height=height)
         for rect, found in (picture_words or {}).items()
@@ -109,8 +109,20 @@ def lay_out(
     return _with_figures(blocks, pictures, inner, width, height)
 
 
-def _ruled_block(table: Ruled, width: float, height: float) -> Block:
-    return _table_block(table.found, lambda *rect: _page_box(Rect(*rect), width, height))
+def _ruled(
+    strokes: Sequence[Stroke], words: Sequence[Word], width: float, height: float
+) -> tuple[list[Ruled], _Frame]:
+    """Find the ruled tables of a page as most of its writing is read: a table may lie on its side."""
+    weights = Counter[int]()
+    for word in words:
+        weights[word.turn] += len(word.text)
+    main = weights.most_common(1)[0][0] if weights else 0
+    upright, frame = _upright(words, main, width, height)
+    upright = [word._replace(turn=(word.turn - main) % 360) for word in upright]
+    if main:
+        ends = [Word("", *stroke, size=0.0) for stroke in strokes]
+        strokes = [Stroke(w.x0, w.y0, w.x1, w.y1) for w in _upright(ends, main, width, height)[0]]
+    return ruled_tables(strokes, upright), frame
 
 
 def _table_block(found: Found, box: Callable[[float, float, float, float], Box]) -> Block:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from ingest.cells import Cell, Found, Placed, Row
 from ingest.grid import YEAR, Line, is_figure, is_heading, is_unit
@@ -225,7 +226,7 @@ def placed(table: Table) -> Found:
 
 
 def _head_cells(heads: Sequence[Row], columns: Sequence[tuple[float, float]]) -> tuple[list[Placed], int]:
-    """Place header cells; lines of one header become one row, parts below a spanning header a row of theirs."""
+    """Place header cells: lines of one header as one row, what a spanning header parts into as the next."""
     levels: list[list[tuple[Cell, range]]] = []
     for row in heads:
         line = _stretches(row, columns)
@@ -262,7 +263,7 @@ def _stretches(row: Row, columns: Sequence[tuple[float, float]]) -> list[tuple[C
 
 
 def _goes_on(level: list[tuple[Cell, range]], line: list[tuple[Cell, range]]) -> bool:
-    """Say whether a header line is the next line of the level above: each cell below one alike, or below none."""
+    """Say whether a header line goes on with the level above: each cell below one alike, or below none."""
     lowest, highest = max(c.y1 for c, _ in level), min(c.y0 for c, _ in line)
     if highest - lowest > 0.6 * line[0][0].size:
         return False
@@ -286,7 +287,7 @@ def _merge(level: list[tuple[Cell, range]], line: list[tuple[Cell, range]]) -> N
 
 def _sink(levels: list[list[tuple[Cell, range]]]) -> None:
     """Join a header beside a spanning one with its second line, which stands in the row of the parts."""
-    for upper, lower in zip(levels, levels[1:], strict=False):
+    for upper, lower in pairwise(levels):
         for cell, stretch in list(upper):
             below = next(((c, s) for c, s in lower if s == stretch), None)
             if len(stretch) > 1 or below is None or YEAR.fullmatch(below[0].text.strip()):
@@ -323,24 +324,49 @@ def _line(row: Row, columns: Sequence[tuple[float, float]]) -> Line[Cell]:
 def header_count(lines: Sequence[Line[Cell]]) -> int:
     """Count the leading rows that head columns instead of filling them."""
     count = 0
-    for line in lines:
-        values = [cell for cell in line[1:] if cell is not None]
-        if not values and (count == 0 and line[0] is not None and not is_unit(line[0].text)):
-            break
-        if any(not is_heading(cell.text) for cell in values):
-            break
-        if not values and line[0] is not None and not is_unit(line[0].text):
-            break
+    while count < len(lines) and _may_head(lines[count], lines[:count], lines[count + 1 :]):
         count += 1
-    if count < len(lines):
-        return count
-    # Words everywhere: the first row heads the table if it is set apart or short and complete.
-    first, rest = lines[0], lines[1:]
-    bold = all(cell.bold for cell in first if cell) and not all(
-        cell.bold for line in rest for cell in line if cell
+    if count == len(lines):
+        count = 1
+    return count if count > 1 or (count and _stands_out(lines[0], lines[1:])) else 0
+
+
+def _may_head(line: Line[Cell], above: Sequence[Line[Cell]], below: Sequence[Line[Cell]]) -> bool:
+    label, values = line[0], [cell for cell in line[1:] if cell is not None]
+    if any(not is_heading(cell.text) for cell in values):
+        return False
+    if not values:
+        return label is None or is_unit(label.text)
+    named = any(other[0] is not None and not is_unit(other[0].text) for other in above)
+    if label is None or is_unit(label.text) or not named:
+        return True
+    # A second row with a label is a row of words, unless it looks like the first.
+    return any(YEAR.fullmatch(cell.text.strip()) for cell in values) or _is_set_apart(line, below)
+
+
+def _is_set_apart(line: Line[Cell], below: Sequence[Line[Cell]]) -> bool:
+    """Say whether a row is bold and what is below it is not."""
+    return all(cell.bold for cell in line if cell) and not all(
+        cell.bold for other in below for cell in other if cell
     )
-    short = all(cell is not None and len(cell.text.split()) <= 4 for cell in first) and len(lines) >= 3
-    return 1 if bold or short else 0
+
+
+def _stands_out(first: Line[Cell], rest: Sequence[Line[Cell]]) -> bool:
+    """Say whether the one row that may head a table does: by its looks, or by what its columns hold."""
+    label, values = first[0], [cell for cell in first[1:] if cell is not None]
+    if label is None or not values or is_unit(label.text) or _is_set_apart(first, rest):
+        return True
+    if any(YEAR.fullmatch(cell.text.strip()) for cell in values):
+        return True
+    filled = [cell for line in rest for cell in line[1:] if cell is not None]
+    figures = sum(is_figure(cell.text) for cell in filled)
+    pairs = len(first) == 2
+    if filled and figures >= (0.8 if pairs else 0.4) * len(filled):
+        return True
+    if len(rest) < 2 or not all(cell is not None and len(cell.text.split()) <= 4 for cell in first):
+        return False
+    # A key and its value are no header; a short row above sentences is.
+    return not pairs or sum(len(cell.text.split()) for cell in filled) > 4 * len(filled)
 
 
 def _with_wraps(lines: Sequence[Line[Cell]]) -> list[Line[Cell]]:

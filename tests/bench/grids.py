@@ -61,6 +61,8 @@ def elements_of(path: Path) -> list[tuple[int, Element]]:
 def text_elements_of(path: Path) -> list[tuple[int, Element]]:
     """Read a PDF's text layers in this process: hundreds of small files would wait for children."""
     drafts = child.read_range(path, 1, child.count_pages(path, SETTINGS), SETTINGS)
+    if any(draft.known is not None for draft in drafts):
+        return elements_of(path)  # some of it takes eyes
     pages = finish([draft.blocks for draft in drafts])
     return [(draft.no, element) for draft, page in zip(drafts, pages, strict=True) for element in page]
 
