@@ -99,9 +99,7 @@ def rules_of(path: Path) -> list[Rule]:
     for line in path.read_text("utf-8").splitlines():
         given = json.loads(line)
         beside = {side: given[side] for side in sides if given.get(side)}
-        rules.append(
-            Rule(beside=beside, **{k: v for k, v in given.items() if k in known and v is not None})
-        )
+        rules.append(Rule(beside=beside, **{k: v for k, v in given.items() if k in known and v is not None}))
     return rules
 
 
@@ -186,7 +184,9 @@ def _judge_table(rule: Rule, grids: Sequence[Grid]) -> tuple[bool, str]:
                 wrong = [
                     f"{side}: {there}"
                     for side, text in rule.beside.items()
-                    if not any(_alike(plain(text), there, rule.max_diffs) for there in _beside(grid, r, c, side))
+                    if not any(
+                        _alike(plain(text), there, rule.max_diffs) for there in _beside(grid, r, c, side)
+                    )
                     for there in [_beside(grid, r, c, side)]
                 ]
                 if not wrong:
@@ -330,7 +330,9 @@ def _ours(pages: Sequence[Page], seconds: float) -> Read:
 def read_peer(name: str, python: str, files: Sequence[Path]) -> dict[str, Read]:
     """Run a peer on all files in a process of its own; what it cannot read is an error by name."""
     script = str(Path(__file__).with_name("peers.py"))
-    run = subprocess.run([python, script, name, *map(str, files)], capture_output=True, text=True, timeout=1800)
+    run = subprocess.run(
+        [python, script, name, *map(str, files)], capture_output=True, text=True, timeout=1800
+    )
     found: dict[str, Read] = {}
     for line in run.stdout.splitlines():
         try:
@@ -359,7 +361,9 @@ def _words(text: str) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--peers", action="store_true", help="other readers beside ours")
     parser.add_argument("--peer-python", default=sys.executable, help="a Python that has them installed")
     parser.add_argument("--only", default="", help="files whose name holds this")
@@ -369,7 +373,9 @@ def main() -> None:
     data = Path(base) / "parsing"
     rules = [r for r in rules_of(data / "groundtruth" / "olmocr_tests.jsonl") if chosen.only in r.pdf]
     truths = [t for t in sorted((data / "groundtruth").glob("*.md")) if chosen.only in t.name]
-    documents = {path.stem if path.suffix == ".pdf" else path.name: path for path in (data / "documents").iterdir()}
+    documents = {
+        path.stem if path.suffix == ".pdf" else path.name: path for path in (data / "documents").iterdir()
+    }
     compared = {documents[truth.stem]: truth for truth in truths}
     files = sorted({*(data / "documents" / rule.pdf for rule in rules), *compared})
     readers = {"ours": asyncio.run(read_ours(files))}
@@ -395,7 +401,9 @@ def _print_rules(rules: Sequence[Rule], readers: dict[str, dict[str, Read]]) -> 
             if not passed and name == "ours":
                 by = "by eye" if read.by_eye else "text layer"
                 said = rule.text or rule.cell or rule.math or f"{rule.before} < {rule.after}"
-                failing.append(f"  {rule.type:8} {rule.id} ({by}): {said[:90]}\n           found: {found[:160]}")
+                failing.append(
+                    f"  {rule.type:8} {rule.id} ({by}): {said[:90]}\n           found: {found[:160]}"
+                )
         row = (f"{held[kind]}/{count[kind]} {100 * held[kind] / count[kind]:.0f} %" for kind in types)
         print(f"{name:14}" + "".join(f"{cell:>16}" for cell in row))
     born = [r for r in rules if not readers["ours"].get(r.pdf, nothing).by_eye]
