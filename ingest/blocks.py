@@ -194,6 +194,8 @@ def _begins(line: Cell, block: list[Cell], page: Typography, *, leading: float, 
     if rule_between(last, line, page.rules):
         return True
     em = max(line.size, 1.0)
+    if _is_next_item(line, block, em):
+        return True
     ended = bool(ENDS_SENTENCE.search(last.text))
     if line.x0 > last.x0 + 0.8 * em and not MARKER.match(block[0].text):
         return ended or (len(block) > 1 and line.x0 > block[1].x0 + 0.8 * em and last.x1 < right - 4 * em)
@@ -203,6 +205,15 @@ def _begins(line: Cell, block: list[Cell], page: Typography, *, leading: float, 
     first = line.text.split(" ", 1)[0]
     room = right - last.x1
     return room > (len(first) + 12) * 0.5 * em and last.x1 - last.x0 < 0.6 * (right - last.x0)
+
+
+def _is_next_item(line: Cell, block: Sequence[Cell], em: float) -> bool:
+    """Say whether a line begins the next of a list without signs: by hanging indents, or by counting."""
+    first = block[0]
+    if len(block) > 1 and abs(line.x0 - first.x0) < 0.3 * em and block[-1].x0 > first.x0 + 0.8 * em:
+        return True
+    counts = [re.match(r"(\d{1,3})\s+\D", cell.text) for cell in (first, line)]
+    return bool(counts[0] and counts[1] and int(counts[1].group(1)) == int(counts[0].group(1)) + 1)
 
 
 def is_note_start(line: Cell, page: Typography) -> bool:

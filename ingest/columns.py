@@ -190,9 +190,11 @@ def _apart(labels: Sequence[Cell], prose: Sequence[Cell]) -> bool:
 
 
 def _fills(side: Sequence[Cell]) -> bool:
+    """Say whether most lines run over the whole width; justified ones may be in pieces."""
     width = max(s.x1 for s in side) - min(s.x0 for s in side)
-    full = sum(s.x1 - s.x0 > 0.88 * width for s in side if is_prose(s))
-    return full >= 0.6 * len(side)
+    lines = [row.cells for row in rows_of(side)]
+    full = sum(cells[-1].x1 - cells[0].x0 > 0.88 * width for cells in lines)
+    return full >= 0.6 * len(lines)
 
 
 def is_prose(segment: Cell) -> bool:

@@ -15,6 +15,8 @@ from ingest.words import Rect, Word, page_box, stands_in
 
 #: A caption stands nearer than this to its table or figure, as a share of the page's height.
 _TABLE_GAP, _FIGURE_GAP = 0.04, 0.06
+#: Where letterheads have their logos.
+_MARGIN = 0.15
 _FIGURE = re.compile(r"(?:Figure|Fig\.?|FIGURE|FIG\.?|Chart|Exhibit|Abbildung|Abb\.)\s*[A-Z]?\d+")
 
 
@@ -67,9 +69,23 @@ def with_figures(
             within = [b for b in blocks if b is not caption and b.element.kind != "table" and _holds(box, b)]
             figure = _figure_block(box, caption, [*within, *read])
             blocks = [figure if b is caption else b for b in blocks if not any(b is w for w in within)]
-        elif read:
+        elif read and not _is_logo(box, read, blocks):
             blocks = inserted(blocks, _figure_block(box, None, read), box)
     return blocks
+
+
+def new_words(read: Sequence[Word], known: Sequence[Word]) -> list[Word]:
+    """Return what OCR read in a picture, without the words that the page has written over it."""
+    places = [Rect(w.x0, w.y0, w.x1, w.y1) for w in known] if read else []
+    return [word for word in read if not any(stands_in(word, place) for place in places)]
+
+
+def _is_logo(box: Box, read: Sequence[Block], blocks: Sequence[Block]) -> bool:
+    """Say whether a picture in the margin only repeats what the page says in words."""
+    if _MARGIN < (box.y0 + box.y1) / 2 < 1 - _MARGIN:
+        return False
+    said = {word for block in blocks for word in re.findall(r"\w+", block.element.text.casefold())}
+    return all(set(re.findall(r"\w+", block.element.text.casefold())) <= said for block in read)
 
 
 def inserted(blocks: list[Block], new: Block, box: Box) -> list[Block]:

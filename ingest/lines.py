@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from ingest.tables import Cell, Row
 from ingest.words import Word, blank, glued
@@ -120,3 +121,49 @@ def one_line(row: Row) -> Cell:
     for cell in row.cells[1:]:
         line = joined_cells(line, cell)
     return line
+
+
+def with_whole_lines(rows: Sequence[Row]) -> list[Row]:
+    """Join the pieces of justified lines: between lines that fill the column, wide blanks make no table."""
+    if len(rows) < 2:
+        return list(rows)
+    left, right = min(row.cells[0].x0 for row in rows), max(row.cells[-1].x1 for row in rows)
+    joined: list[Row] = []
+    place = 0
+    while place < len(rows):
+        end = place
+        while end < len(rows) and _in_pieces(rows[end], left, right):
+            end += 1
+        beside = [rows[i] for i in (place - 1, end) if 0 <= i < len(rows)]
+        if (
+            0 < end - place <= 3
+            and any(_is_full(row, left, right) for row in beside)
+            and not _share_gaps(rows[place:end])
+        ):
+            joined += [Row(cells=[one_line(row)]) for row in rows[place:end]]
+        else:
+            joined += rows[place : max(end, place + 1)]
+        place = max(end, place + 1)
+    return joined
+
+
+def _is_full(row: Row, left: float, right: float) -> bool:
+    (first, *more) = row.cells
+    return not more and first.x1 - first.x0 > 0.9 * (right - left) and first.text.count(" ") >= 3
+
+
+def _in_pieces(row: Row, left: float, right: float) -> bool:
+    cells = row.cells
+    if len(cells) < 2 or cells[-1].x1 - cells[0].x0 < 0.9 * (right - left):
+        return False
+    return all(b.x0 - a.x1 < 2.2 * min(a.size, b.size) for a, b in pairwise(cells))
+
+
+def _share_gaps(rows: Sequence[Row]) -> bool:
+    """Say whether gaps stand above each other, as those between columns do."""
+    return any(
+        min(b.x0, d.x0) > max(a.x1, c.x1)
+        for above, below in pairwise(rows)
+        for a, b in pairwise(above.cells)
+        for c, d in pairwise(below.cells)
+    )

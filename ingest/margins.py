@@ -114,14 +114,21 @@ def is_numbered(row: Row) -> bool:
     cells = row.cells
     if len(cells) < 2 or len(_text(row).split()) > _MAX_WORDS:
         return False
-    ends = ((cells[0], cells[1].x0 - cells[0].x1), (cells[-1], cells[-1].x0 - cells[-2].x1))
-    return any(says_page_number(cell.text) and gap > 2.5 * cell.size for cell, gap in ends) and not (
-        _figures(cells) > 1
-    )
+    numbers = [
+        cell.text
+        for cell, gap in (
+            (cells[0], cells[1].x0 - cells[0].x1),
+            (cells[-1], cells[-1].x0 - cells[-2].x1),
+        )
+        if says_page_number(cell.text) and gap > 2.5 * cell.size
+    ]
+    # Two numbers are those of two pages that face each other, or figures of a table.
+    spread = len(numbers) == 2 and all(map(str.isdigit, numbers)) and int(numbers[1]) - int(numbers[0]) == 1
+    return bool(numbers) and (spread or _figures(cells) <= 1)
 
 
 def _figures(cells: Sequence[Cell]) -> int:
-    return sum(cell.text.replace(",", "").replace(".", "").strip("$% ()").isdigit() for cell in cells)
+    return sum(bool(re.fullmatch(r"[$€£(]*\d[\d.,]*[%)]*", cell.text)) for cell in cells)
 
 
 def running(pages: Sequence[Sequence[Block]]) -> list[set[int]]:
@@ -241,7 +248,8 @@ def _is_side_stamp(block: Block) -> bool:
 
 
 def _in_margin(box: Box, share: float) -> bool:
-    return box.y1 < share or box.y0 > 1 - share
+    middle = (box.y0 + box.y1) / 2
+    return middle < share or middle > 1 - share
 
 
 def at_side(box: Box) -> bool:

@@ -16,8 +16,8 @@ from dataclasses import replace
 from ingest.blocks import Block as Block
 from ingest.blocks import Edge, Typography, continued, footnotes, notes_from, prose_blocks
 from ingest.columns import regions_of
-from ingest.figures import captioned, inserted, with_figures, words_in_figures
-from ingest.lines import joined_markers, one_line, rows_of, segments_of
+from ingest.figures import captioned, inserted, new_words, with_figures, words_in_figures
+from ingest.lines import joined_markers, one_line, rows_of, segments_of, with_whole_lines
 from ingest.margins import at_side, is_numbered, running, split_edges
 from ingest.records import Box, Element, Span
 from ingest.ruled import Ruled, Stroke, ruled_tables
@@ -109,18 +109,22 @@ def _lay_out(
     words = [word for word in words if word not in taken] if taken else words
     ruled = ruled_tables(strokes, words) if all(word.turn == 0 for word in words) else []
     held = {place for table in ruled for place in table.held}
-    words = [word for place, word in enumerate(words) if place not in held]
+    loose = [word for place, word in enumerate(words) if place not in held]
     blocks: list[Block] = []
-    turns = Counter(word.turn for word in words)
+    turns = Counter(word.turn for word in loose)
     for turn, _ in turns.most_common():
-        turned, frame = upright([word for word in words if word.turn == turn], turn, width, height)
+        turned, frame = upright([word for word in loose if word.turn == turn], turn, width, height)
         made = _Layout(frame, turn).blocks(turned, strokes)
         blocks += made if turn == turns.most_common(1)[0][0] else [_sideways(block) for block in made]
     for table in ruled:
         block = _ruled_block(table, width, height)
         blocks = captioned(inserted(blocks, block, page_box(Rect(*table.rect), width, height)), block)
     inner = {
-        rect: lay_out([*labels.get(rect, ()), *picture_words.get(rect, ())], width=width, height=height)
+        rect: lay_out(
+            [*labels.get(rect, ()), *new_words(picture_words.get(rect, ()), words)],
+            width=width,
+            height=height,
+        )
         for rect in {**labels, **picture_words}
     }
     return with_figures(blocks, pictures, {r: b for r, b in inner.items() if b}, width, height)
@@ -183,7 +187,7 @@ class _Layout:
         columns: list[list[Block]] = []
         notes: list[Block] = []
         for region in regions_of([segment for row in body for segment in row.cells]):
-            lines = [joined_markers(row) for row in rows_of(region)]
+            lines = with_whole_lines([joined_markers(row) for row in rows_of(region)])
             end = notes_from(lines, self.page)
             columns.append(self._region(lines[:end]))
             notes += footnotes(lines[end:], self.page)

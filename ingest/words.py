@@ -204,14 +204,15 @@ def _initial(word: Word, after: Word) -> bool:
 
 
 def composed(text: str) -> str:
-    """Spell letters one way: accents put on, ligatures and presentation forms taken apart, soft hyphens gone.
+    """Spell letters one way: accents put on, ligatures and presentation forms taken apart, soft hyphens gone,
+    quotes made of two strokes put together.
 
     Only letters that look the same are touched: a superscript two stays one.
     """
     if text.isascii():
         return text
     text = _FORMS.sub(lambda form: unicodedata.normalize("NFKC", form.group()), text)
-    text = _UNSEEN.sub("", text)
+    text = _UNSEEN.sub("", text).replace("‘‘", "“").replace("’’", "”")
     # A ligature of lam and alef that was taken apart the wrong way round; no Arabic word has alef twice.
     text = re.sub("\u0627([\u0622\u0623\u0625\u0627])\u0644", "\u0627\u0644\\1", text)
     return unicodedata.normalize("NFC", text)
