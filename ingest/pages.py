@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import pypdfium2.raw as raw
 from PIL import Image, ImageChops, ImageDraw
 
 from ingest.errors import Damaged, Encrypted, Unreadable
+from ingest.glyphs import FILL, with_accents
 from ingest.records import Box
 from ingest.ruled import Stroke
 from ingest.structure import Rect, Word
@@ -275,7 +277,7 @@ def _words(page: pdfium.PdfPage, frame: _Frame) -> tuple[list[Word], list[Word]]
 
 
 def _read_words(textpage: Any, frame: _Frame) -> tuple[list[Word], list[Word]]:
-    text = _text(textpage)
+    text = with_accents(_text(textpage), partial(_glyph_box, textpage))
     handle = ctypes.cast(textpage, ctypes.c_void_p).value
     rect = raw.FS_RECTF()
     reference = ctypes.byref(rect)
@@ -297,12 +299,22 @@ def _read_words(textpage: Any, frame: _Frame) -> tuple[list[Word], list[Word]]:
         if last > first and box_of(textpage, last, reference):
             left, right = min(left, rect.left), max(right, rect.right)
             bottom, top = min(bottom, rect.bottom), max(top, rect.top)
-        value = match.group().replace(_HYPHEN, "-").replace("\ufffe", "-")
+        value = match.group().replace(_HYPHEN, "-").replace("\ufffe", "-").replace(FILL, "")
+        if not value:
+            continue
         x0, y0, x1, y1 = frame.shown(left, bottom, right, top)
         size = pen.size or min(x1 - x0, y1 - y0)
         word = Word(value, x0, y0, x1, y1, size, pen.bold, pen.turn)
         (painted if pen.painted else hidden).append(word)
     return painted, hidden
+
+
+def _glyph_box(textpage: Any, index: int) -> tuple[float, float, float, float] | None:
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    edges = (ctypes.byref(edge) for edge in (left, right, bottom, top))
+    if not raw.FPDFText_GetCharBox(textpage, index, *edges):
+        return None
+    return left.value, bottom.value, right.value, top.value
 
 
 def _text(textpage: Any) -> str:
