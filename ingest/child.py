@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import resource
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import Damaged, IngestError, TooManyPages, Unreadable
 from ingest.records import Box, Page, PageFlag, ReadBy
+from ingest.ruled import Stroke
 from ingest.settings import IngestSettings
 from ingest.structure import Block, Rect, Word
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 #: Longest side of a picture as kept, pixels.
 _MAX_SIDE = 4000
+#: How much of a scan's own layer must be what its picture says, and below what share it says something else.
+_AGREES, _DIFFERS = 0.75, 0.4
+_MAX_HIDDEN = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +47,20 @@ class Draft:
     blocks: tuple[Block, ...] = ()
     #: What the text layer gave although the page needs eyes; None: the page is done.
     known: tuple[Word, ...] | None = None
-    #: Pictures whose words are still to be read.
-    pictures: tuple[Rect, ...] = ()
+    #: Pictures whose words are still to be read, each with a hash of what it shows ("" if unknown).
+    pictures: tuple[tuple[Rect, str], ...] = ()
+    #: All of its pictures and lines, for laying it out again once they are read.
+    frames: tuple[Rect, ...] = ()
+    strokes: tuple[Stroke, ...] = ()
+    #: What is known comes from a scan's own layer, and is to be compared with its picture first.
+    doubted: bool = False
+    #: What the file holds for this page and does not show.
+    hidden: str = ""
+
+    @property
+    def wants_eyes(self) -> bool:
+        """Whether the page has to be drawn and looked at before it is done."""
+        return self.known is not None or bool(self.pictures)
 
 
 def bound(settings: IngestSettings) -> None:
@@ -91,20 +108,41 @@ def read_range(path: Path, first: int, last: int, settings: IngestSettings) -> l
 
 
 def _raw(sheet: Sheet) -> Draft:
-    from ingest.pages import judge
+    from ingest.decide import judge
 
     verdict = judge(sheet)
     shape = partial(
-        Draft, no=sheet.no, width_pt=sheet.width_pt, height_pt=sheet.height_pt, reason=verdict.reason
+        Draft,
+        no=sheet.no,
+        width_pt=sheet.width_pt,
+        height_pt=sheet.height_pt,
+        read_by=verdict.reader,
+        reason=verdict.reason,
+        flags=verdict.flags,
+        hidden=verdict.hidden,
     )
     if verdict.needs_eyes:
-        return shape(read_by="ocr-layout", known=verdict.words)
+        return shape(known=verdict.words)
+    blocks = _laid_out(sheet, verdict.words)
+    if verdict.doubted:
+        return shape(known=verdict.words, blocks=blocks, doubted=True)
     silent = sheet.silent_pictures
     if silent:
         return shape(
-            read_by="text-layer", known=verdict.words, pictures=silent, blocks=_laid_out(sheet, verdict.words)
+            known=verdict.words,
+            pictures=silent,
+            blocks=blocks,
+            frames=sheet.pictures,
+            strokes=sheet.strokes,
         )
-    return shape(read_by="text-layer", blocks=_laid_out(sheet, verdict.words))
+    return _told(shape(blocks=blocks))
+
+
+def _told(draft: Draft) -> Draft:
+    """Flag a page that was read and holds no word."""
+    if any(block.element.text.strip() for block in draft.blocks) or "no_text" in draft.flags:
+        return draft
+    return replace(draft, flags=(*draft.flags, "no_text"))
 
 
 def _laid_out(sheet: Sheet, words: Sequence[Word]) -> tuple[Block, ...]:
@@ -125,15 +163,40 @@ def look_at_page(path: Path, raw: Draft, settings: IngestSettings) -> Draft:
     bound(settings)
     from ingest.pages import render_pdf
 
+    if raw.pictures and all(_memory_key(rect, digest) in _READ for rect, digest in raw.pictures):
+        return _with_pictures(b"", raw, settings)
     png = render_pdf(path, raw.no, dpi=settings.ocr_dpi)
     if raw.pictures:
         return _with_pictures(png, raw, settings)
+    if raw.doubted:
+        return _compared(png, raw, settings)
     return _looked(png, raw, settings)
 
 
 def look_at_image(file: Path, raw: Draft, settings: IngestSettings) -> Draft:
     bound(settings)
     return _looked(file.read_bytes(), raw, settings)
+
+
+def _compared(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
+    """Believe a scan's own layer where it says what its picture says; read the picture where it does not."""
+    from ingest.ocr import agreement
+
+    known = raw.known or ()
+    share = agreement(png, known, width_pt=raw.width_pt, height_pt=raw.height_pt, threads=_threads(settings))
+    if share >= _AGREES:
+        note = f"{raw.reason} It agrees with the picture in {share:.0%} of the letters that were compared."
+        return replace(raw, known=None, doubted=False, reason=note)
+    note = (
+        f"{raw.reason} It agrees with the picture in {share:.0%} of the letters only, so it was not believed."
+    )
+    anew = replace(raw, known=(), doubted=False, read_by="ocr-layout", reason=note, blocks=())
+    if share < _DIFFERS:
+        text = " ".join(word.text for word in known)[:_MAX_HIDDEN]
+        anew = replace(
+            anew, flags=(*(f for f in raw.flags if f != "hidden_text"), "hidden_text"), hidden=text
+        )
+    return _looked(png, anew, settings)
 
 
 def _looked(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
@@ -148,39 +211,72 @@ def _looked(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
     both = replace(seen, words=(*known, *new))
     blocks = scan_blocks(both, width_pt=raw.width_pt, height_pt=raw.height_pt)
     note = f"{raw.reason} OCR read {len(new)} words." if new else f"{raw.reason} OCR found no words."
-    return replace(raw, blocks=tuple(blocks), known=None, reason=note)
+    return _told(replace(raw, blocks=tuple(blocks), known=None, reason=note))
 
 
 def _with_pictures(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
     """Add the words that stand in a page's pictures to their figures."""
+    from ingest.structure import lay_out
+
+    found = {rect: _picture_words(png, raw, rect, digest, settings) for rect, digest in raw.pictures}
+    blocks = lay_out(
+        raw.known or (),
+        width=raw.width_pt,
+        height=raw.height_pt,
+        pictures=raw.frames or list(found),
+        picture_words=found,
+        strokes=raw.strokes,
+    )
+    count = sum(map(len, found.values()))
+    note = f"{raw.reason} OCR read {count} words in {len(found)} pictures." if count else raw.reason
+    return _told(
+        replace(raw, blocks=tuple(blocks), known=None, pictures=(), frames=(), strokes=(), reason=note)
+    )
+
+
+#: Words of pictures by what they show, from their own corners: a logo on every page is read once.
+_READ: OrderedDict[str, tuple[Word, ...]] = OrderedDict()
+_MAX_READ = 256
+
+
+def _memory_key(rect: Rect, digest: str) -> str:
+    return f"{digest} {rect.x1 - rect.x0:.0f} {rect.y1 - rect.y0:.0f}" if digest else ""
+
+
+def _picture_words(png: bytes, raw: Draft, rect: Rect, digest: str, settings: IngestSettings) -> list[Word]:
+    key = _memory_key(rect, digest)
+    if key in _READ:
+        _READ.move_to_end(key)
+    else:
+        words = _read_crop(png, raw, rect, settings)
+        if not key:
+            return _moved(words, rect)
+        _READ[key] = words
+        while len(_READ) > _MAX_READ:
+            _READ.popitem(last=False)
+    return _moved(_READ[key], rect)
+
+
+def _moved(words: Sequence[Word], rect: Rect) -> list[Word]:
+    return [
+        w._replace(x0=w.x0 + rect.x0, y0=w.y0 + rect.y0, x1=w.x1 + rect.x0, y1=w.y1 + rect.y0) for w in words
+    ]
+
+
+def _read_crop(png: bytes, raw: Draft, rect: Rect, settings: IngestSettings) -> tuple[Word, ...]:
     from PIL import Image
 
     from ingest.ocr import scan
     from ingest.pages import to_png
-    from ingest.structure import lay_out
 
-    found: dict[Rect, list[Word]] = {}
     with Image.open(BytesIO(png)) as page:
         across, down = page.width / raw.width_pt, page.height / raw.height_pt
-        for rect in raw.pictures:
-            crop = page.crop(
-                (int(rect.x0 * across), int(rect.y0 * down), int(rect.x1 * across), int(rect.y1 * down))
-            )
-            width, height = rect.x1 - rect.x0, rect.y1 - rect.y0
-            seen = scan(
-                to_png(crop), width_pt=width, height_pt=height, threads=_threads(settings), regions=False
-            )
-            found[rect] = [
-                w._replace(x0=w.x0 + rect.x0, y0=w.y0 + rect.y0, x1=w.x1 + rect.x0, y1=w.y1 + rect.y0)
-                for w in seen.words
-            ]
-    words = raw.known or ()
-    blocks = lay_out(
-        words, width=raw.width_pt, height=raw.height_pt, pictures=raw.pictures, picture_words=found
-    )
-    count = sum(map(len, found.values()))
-    note = f"{raw.reason} OCR read {count} words in {len(found)} pictures." if count else raw.reason
-    return replace(raw, blocks=tuple(blocks), known=None, pictures=(), reason=note)
+        crop = page.crop(
+            (int(rect.x0 * across), int(rect.y0 * down), int(rect.x1 * across), int(rect.y1 * down))
+        )
+        width, height = rect.x1 - rect.x0, rect.y1 - rect.y0
+        seen = scan(to_png(crop), width_pt=width, height_pt=height, threads=_threads(settings), regions=False)
+    return seen.words
 
 
 def normalise(path: Path, pages_dir: Path, settings: IngestSettings) -> list[tuple[float, float]]:

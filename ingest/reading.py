@@ -1,8 +1,8 @@
 """Reading: a source becomes pages, in child processes that may hang, crash or eat memory without harm.
 
 A page whose child dies or runs out of time is tried once more by itself and then given up *by name*: it stays
-in the document, empty, with the reason. Text layers come first, in ranges; pages that need eyes follow one
-by one, so that progress is seen and one bad scan costs one page.
+in the document, empty, with the reason. Text layers come first, in ranges; when all are read, pages that need
+eyes follow one by one, so that progress is seen and one bad scan costs one page.
 """
 
 from __future__ import annotations
@@ -154,6 +154,9 @@ class Reader:
             async with anyio.create_task_group() as group:
                 for first in range(1, total + 1, size):
                     group.start_soon(story.read_range, first, min(total, first + size - 1))
+            async with anyio.create_task_group() as group:
+                for raw in story.waiting():
+                    group.start_soon(story.look, raw)
         except* IngestError as errors:
             raise _first(errors) from None
         return _finished(story.pages[no] for no in range(1, total + 1))
@@ -222,15 +225,31 @@ class _Story:
         self.on_page = on_page
         self.pages: dict[int, Draft] = {}
         self.lost = 0
+        self._waiting: list[Draft] = []
 
     async def read_range(self, first: int, last: int) -> None:
-        """Read a range's text layers, then its pages that need eyes, one by one."""
+        """Read a range's text layers; its pages that need eyes wait until all layers are read."""
         for raw in await self._text_of(first, last):
-            if raw.known is None and not raw.pictures:
+            if raw.wants_eyes:
+                self._waiting.append(raw)
+            else:
                 self._done(raw)
-                continue
-            call = partial(child.look_at_page, self.source.path, raw, self.reader._settings)
-            self._done(await self.reader._look(call, raw))
+
+    def waiting(self) -> list[Draft]:
+        """Return the pages to be looked at, in order, those whose pictures must be left alone marked done."""
+        pages: list[Draft] = []
+        for raw in budgeted(
+            sorted(self._waiting, key=lambda raw: raw.no), self.reader._settings.max_pictures
+        ):
+            if raw.wants_eyes:
+                pages.append(raw)
+            else:
+                self._done(raw)
+        return pages
+
+    async def look(self, raw: Draft) -> None:
+        call = partial(child.look_at_page, self.source.path, raw, self.reader._settings)
+        self._done(await self.reader._look(call, raw))
 
     def _done(self, raw: Draft) -> None:
         self.pages[raw.no] = raw
@@ -256,6 +275,34 @@ class _Story:
         return child.lost_page(no, code=error.kind.code, reason=f"The page {error.why}.")
 
 
+def budgeted(drafts: Sequence[Draft], most: int) -> list[Draft]:
+    """Choose the pictures in pages of text that are read by eye: the `most` largest, repeated ones once.
+
+    Pages say how many of theirs were left alone. What is chosen depends on the document alone, not on the clock:
+    the same file reads the same on a busy machine.
+    """
+    sizes: dict[str, float] = {}
+    for raw in drafts:
+        for place, (rect, digest) in enumerate(raw.pictures):
+            key = digest or f"{raw.no}/{place}"
+            sizes[key] = max(sizes.get(key, 0.0), (rect.x1 - rect.x0) * (rect.y1 - rect.y0))
+    chosen = set(sorted(sizes, key=lambda key: (-sizes[key], key))[:most])
+    return [_without(raw, chosen, most) for raw in drafts]
+
+
+def _without(raw: Draft, chosen: set[str], most: int) -> Draft:
+    kept = tuple(
+        (rect, digest)
+        for place, (rect, digest) in enumerate(raw.pictures)
+        if (digest or f"{raw.no}/{place}") in chosen
+    )
+    left = len(raw.pictures) - len(kept)
+    if not left:
+        return raw
+    why = f"{left} pictures on it were not looked at: {most} larger ones of the document were."
+    return replace(raw, pictures=kept, known=raw.known if kept else None, reason=f"{raw.reason} {why}")
+
+
 def _first(errors: BaseExceptionGroup[IngestError]) -> IngestError:
     """Return one error of a group: all of them are about the same file."""
     error = errors.exceptions[0]
@@ -275,6 +322,7 @@ def _finished(raws: Iterator[Draft]) -> list[Page]:
             elements=e,
             flags=p.flags,
             lost=p.lost,
+            hidden=p.hidden,
         )
         for p, e in zip(pages, elements, strict=True)
     ]

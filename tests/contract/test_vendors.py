@@ -29,7 +29,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "nemoguardrails": ("guardrails/nemo.py",),
     "onnxruntime": ("ingest/onnx.py", "guardrails/onnx.py"),
     "openai": ("ingest/served.py",),
-    "pypdfium2": ("ingest/pages.py",),
+    "pypdfium2": ("ingest/pages.py", "ingest/layer.py", "ingest/paint.py"),
     "python_multipart": ("api/upload.py",),
     "qdrant_client": ("ingest/index_server.py",),
     "qdrant_edge": ("ingest/index_edge.py",),
