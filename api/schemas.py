@@ -120,9 +120,16 @@ class PageOut(Told):
 
 
 class DocumentPagesOut(DocumentOut):
-    """A document with the addresses of its page images."""
+    """A document with the addresses of its page images; pages without one have only their text."""
 
     page_images: list[PageOut]
+
+
+class PageTextOut(Told):
+    """A page as text, passage by passage in reading order."""
+
+    no: int
+    passages: list[str]
 
 
 class RemovedOut(Told):
@@ -262,6 +269,7 @@ PUBLISHED: dict[str, type[BaseModel]] = {
     "add": OutcomesOut,
     "documents": DocumentsOut,
     "document": DocumentPagesOut,
+    "page_text": PageTextOut,
     "removed": RemovedOut,
     "status": StatusOut,
     "ready": ReadyOut,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.errors import Damaged, IngestError, TooManyPages, Unreadable
-from ingest.records import Box, Page, PageFlag, ReadBy
+from ingest.records import Page, PageFlag, PictureFormat, ReadBy
 from ingest.settings import IngestSettings
 from ingest.structure import Block, Rect, Word
 
@@ -155,8 +155,8 @@ def _with_pictures(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
     """Add the words that stand in a page's pictures to their figures."""
     from PIL import Image
 
+    from ingest.drawing import to_png
     from ingest.ocr import scan
-    from ingest.pages import to_png
     from ingest.structure import lay_out
 
     found: dict[Rect, list[Word]] = {}
@@ -188,7 +188,7 @@ def normalise(path: Path, pages_dir: Path, settings: IngestSettings) -> list[tup
     bound(settings)
     from PIL import Image, ImageOps, ImageSequence
 
-    from ingest.pages import to_png
+    from ingest.drawing import to_png
 
     sizes: list[tuple[float, float]] = []
     try:
@@ -216,8 +216,8 @@ def set_pages(
 ) -> list[Page]:
     """Read a format without pages and set it on pages of our own."""
     bound(settings)
+    from ingest.drawing import to_png
     from ingest.elements import read_pieces
-    from ingest.pages import to_png
     from ingest.typeset import blank, typeset
 
     try:
@@ -245,17 +245,25 @@ def render(
     file: Path,
     page_no: int | None,
     dpi: int,
-    marks: tuple[Box, ...],
-    veils: tuple[Box, ...],
+    longest: int | None,
+    form: PictureFormat,
     settings: IngestSettings,
 ) -> bytes:
+    """Make the plain picture of a PDF's page, or of the picture `file` where `page_no` is None."""
     bound(settings)
-    from ingest.pages import draw, render_pdf
-
     if page_no is not None:
-        return draw(render_pdf(file, page_no, dpi=dpi), marks=marks, veils=veils)
+        from ingest.pages import render_pdf
+
+        return render_pdf(file, page_no, dpi=dpi, longest=longest, form=form)
+    from PIL import Image
+
+    from ingest.drawing import encode
+
     try:
-        return draw(file.read_bytes(), marks=marks, veils=veils)
+        with Image.open(file) as picture:
+            if longest is not None:
+                picture.thumbnail((longest, longest))
+            return encode(picture, form)
     except OSError as error:
         raise Unreadable("The page's image is not there; add the document again.") from error
 

@@ -22,7 +22,7 @@ from anyio import BrokenWorkerProcess
 from ingest import child
 from ingest.child import Draft
 from ingest.errors import Damaged, IngestError, InputError, OutOfMemory, TimedOut, TooManyPages, Unreadable
-from ingest.records import Box, Page, Reading
+from ingest.records import Page, PictureFormat, Reading
 from ingest.settings import IngestSettings
 from ingest.sources import IMAGES, PDF, Source
 from ingest.structure import finish
@@ -86,20 +86,13 @@ class Reader:
         *,
         pages_dir: Path,
         dpi: int,
-        marks: Sequence[Box] = (),
-        veils: Sequence[Box] = (),
+        longest: int | None = None,
+        form: PictureFormat = "png",
     ) -> bytes:
-        """Return a page as PNG, `marks` highlighted and `veils` painted over; raises Unreadable."""
+        """Return a page's plain picture, at most `longest` pixels on its longer side; raises Unreadable."""
         file = path if media_type == PDF else pages_dir / f"{page_no}.png"
-        call = partial(
-            child.render,
-            file,
-            page_no if media_type == PDF else None,
-            dpi,
-            tuple(marks),
-            tuple(veils),
-            self._settings,
-        )
+        no = page_no if media_type == PDF else None
+        call = partial(child.render, file, no, dpi, longest, form, self._settings)
         return await self._view(call, f"Page {page_no}")
 
     async def picture_words(self, png: bytes) -> list[str]:
