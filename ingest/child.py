@@ -11,11 +11,12 @@ import resource
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.errors import Damaged, IngestError, TooManyPages, Unreadable
+from ingest.errors import Damaged, IngestError, NeedsProgram, TooManyPages, Unreadable
 from ingest.records import Page, PageFlag, PictureFormat, ReadBy
 from ingest.settings import IngestSettings
 from ingest.structure import Block, Rect, Word
@@ -121,8 +122,15 @@ def _laid_out(sheet: Sheet, words: Sequence[Word]) -> tuple[Block, ...]:
     )
 
 
+def want_eyes() -> None:
+    """Raise NeedsProgram where OCR is not installed."""
+    if find_spec("rapidocr") is None or find_spec("onnxruntime") is None:
+        raise NeedsProgram("Only OCR can read it, which is not installed: pip install 'pagewarden[local]'.")
+
+
 def look_at_page(path: Path, raw: Draft, settings: IngestSettings) -> Draft:
     bound(settings)
+    want_eyes()
     from ingest.pages import render_pdf
 
     png = render_pdf(path, raw.no, dpi=settings.ocr_dpi)
@@ -133,6 +141,7 @@ def look_at_page(path: Path, raw: Draft, settings: IngestSettings) -> Draft:
 
 def look_at_image(file: Path, raw: Draft, settings: IngestSettings) -> Draft:
     bound(settings)
+    want_eyes()
     return _looked(file.read_bytes(), raw, settings)
 
 
