@@ -71,13 +71,14 @@ def _tag(
 def _spot(
     pen: ImageDraw.ImageDraw, text: str, box: Box, others: list[Box], size: tuple[int, int], scale: float
 ) -> Box:
-    """Find a place for a tag: left of the box where nothing stands, else above its upper left corner."""
+    """Find a place for a tag: beside the box where nothing stands, else above its upper left corner."""
     font = _font(scale)
     wide = (pen.textlength(text, font=font) + 8 * scale) / size[0]
     tall = 18 * scale / size[1]
-    beside = Box(x0=box.x0 - wide, y0=box.y0, x1=box.x0, y1=box.y0 + tall)
-    if beside.x0 >= 0 and not any(_meet(beside, other) for other in others):
-        return beside
+    for x0 in (box.x0 - wide, box.x1):
+        beside = Box(x0=x0, y0=box.y0, x1=x0 + wide, y1=box.y0 + tall)
+        if beside.x0 >= 0 and beside.x1 <= 1 and not any(_meet(beside, other) for other in others):
+            return beside
     left = min(box.x0, 1 - wide)
     top = box.y0 - tall if box.y0 >= tall else box.y0
     return Box(x0=left, y0=top, x1=left + wide, y1=top + tall)
