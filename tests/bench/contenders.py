@@ -7,7 +7,6 @@ of all children that it has.
 
 from __future__ import annotations
 
-import asyncio
 import importlib.metadata
 import json
 import os
@@ -15,30 +14,36 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 #: Resolution of the pages that are rendered: that of our page images.
 DPI = 120
+#: What a contender opened; closed at the end.
+OPEN = ExitStack()
 
 
 def pagewarden(file: Path, readers: int) -> Callable[[Path], int]:
     """Warm our reader's children with a file and return what reads another."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     import tempfile
+    from functools import partial
+
+    from anyio.from_thread import start_blocking_portal
 
     from ingest.reading import Reader
     from ingest.settings import IngestSettings
     from ingest.sources import open_source
 
     settings = IngestSettings(readers=readers, threads=readers)
-    reader, loop = Reader(settings), asyncio.new_event_loop()
+    # One loop for all of it: the children end with it.
+    reader, portal = Reader(settings), OPEN.enter_context(start_blocking_portal())
 
     def read(path: Path) -> int:
         source = open_source(path, name=path.name, settings=settings)
         with tempfile.TemporaryDirectory() as folder:
-            reading = loop.run_until_complete(
-                reader.read(source, pages_dir=Path(folder), on_page=lambda done, total: None)
-            )
+            call = partial(reader.read, source, pages_dir=Path(folder), on_page=lambda done, total: None)
+            reading = portal.call(call)
         # Pages of which eyes read something: it costs a hundred times what a text layer does.
         read.by_eye = sum("OCR" in page.reason for page in reading.pages)  # type: ignore[attr-defined]
         return len(reading.pages)
@@ -155,7 +160,7 @@ def main() -> None:
     """Run one contender on one file."""
     name, warm_up, file = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     read = CONTENDERS[name](warm_up)
-    with Meter() as meter:
+    with OPEN, Meter() as meter:
         pages = read(file)
     package = name.split()[0].rstrip(",")
     told = {

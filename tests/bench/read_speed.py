@@ -1,4 +1,4 @@
-"""How fast text PDFs are read: ratios to bare pypdfium2 and to unstructured `fast`, and how cost grows with pages.
+"""How fast text PDFs are read: ratios to bare pypdfium2 and unstructured `fast`, and the growth with pages.
 
 `make bench` or `python tests/bench/read_speed.py [--quick] [--peer PYTHON] [--write FOLDER]`. Every run is a
 process of its own, warmed up apart; contenders take turns, so that a slow minute of the machine falls on all
@@ -15,7 +15,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +46,8 @@ class Took:
     own_mb: float
     children_mb: float
     version: str
+    #: Pages of which OCR read a picture or all: only ours does, and it costs far more than text.
+    by_eye: int
 
 
 def main() -> None:
@@ -61,7 +63,7 @@ def main() -> None:
         compared = {"made, 100 pages": documents[100]} | foreign()
         runs = compare(compared, documents[10], rounds=rounds, peer=given.peer)
         growth = grow(documents, rounds=rounds)
-    report = tell(runs, growth, rounds=rounds, peer=given.peer)
+    report = tell(runs, growth, rounds=rounds)
     print(report)
     if given.write is not None:
         write(given.write, runs, growth, report)
@@ -76,7 +78,7 @@ def made(folder: Path, sizes: Sequence[int]) -> dict[int, Path]:
 
 
 def foreign() -> dict[str, Path]:
-    """Return a few PDFs of the development set whose every page has a text layer, where the set is present."""
+    """Return a few PDFs with text layers from the development set, where it is present."""
     where = os.environ.get("PAGEWARDEN_DATA")
     if not where:
         print("PAGEWARDEN_DATA is not set: only made documents are measured.", file=sys.stderr)
@@ -143,18 +145,19 @@ def run(contender: str, warm_up: Path, path: Path, name: str, *, peer: Path | No
         own_mb=told["peak_mb"]["own"],
         children_mb=told["peak_mb"]["children"],
         version=told["version"],
+        by_eye=told["by_eye"],
     )
 
 
-def tell(runs: list[Took], growth: list[Took], *, rounds: int, peer: Path | None) -> str:
+def tell(runs: list[Took], growth: list[Took], *, rounds: int) -> str:
     """Return the report as Markdown."""
     versions = sorted({f"{r.contender.split()[0]} {r.version}" for r in runs if r.version})
     head = [
         "# Reading text PDFs: speed",
         "",
         f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {os.cpu_count()} cores, "
-        f"{', '.join(versions)}; medians of {rounds} rounds in turn (unstructured: of two at most), spread in "
-        "brackets. A ratio above 1 means that we are faster. CPU and memory are of the process and its children.",
+        f"{', '.join(versions)}; medians of {rounds} rounds in turn (unstructured: two), spread in brackets. "
+        "A ratio above 1 means that ours is faster. CPU and memory are of a process and its children.",
         "",
     ]
     documents = list(dict.fromkeys(r.document for r in runs))
@@ -165,23 +168,27 @@ def tell(runs: list[Took], growth: list[Took], *, rounds: int, peer: Path | None
 def _compared(name: str, runs: list[Took]) -> list[str]:
     contenders = list(dict.fromkeys([*OURS, *BARE, PEER]))
     ours = [r.seconds for r in runs if r.contender == OURS[0]]
+    by_eye = max(r.by_eye for r in runs)
+    note = f", OCR read pictures on {by_eye}" if by_eye else ""
     rows = [
-        f"## {name}",
+        f"## {name} ({runs[0].pages} pages{note})",
         "",
-        "| contender | pages/s | our ratio to it | CPU ms a page | peak MB |",
-        "|---|---|---|---|---|",
+        "| contender | pages/s | its time / ours | its CPU / ours | CPU ms a page | peak MB |",
+        "|---|---|---|---|---|---|",
     ]
+    our_cpu = median(r.cpu_s for r in runs if r.contender == OURS[0])
     for contender in contenders:
         took = [r for r in runs if r.contender == contender]
         if not took or not ours:
             continue
         seconds, pages = [r.seconds for r in took], took[0].pages
         low, high = pages / max(seconds), pages / min(seconds)
-        cpu = median(1000 * r.cpu_s / r.pages for r in took)
+        cpu = median(r.cpu_s for r in took)
         memory = median(r.own_mb + r.children_mb for r in took)
         rows.append(
             f"| {contender} | {pages / median(seconds):.1f} ({low:.1f}-{high:.1f}) "
-            f"| {median(seconds) / median(ours):.2f} | {cpu:.1f} | {memory:.0f} |"
+            f"| {median(seconds) / median(ours):.2f} | {cpu / our_cpu:.2f} | {1000 * cpu / pages:.1f} "
+            f"| {memory:.0f} |"
         )
     return [*rows, ""]
 
@@ -193,21 +200,21 @@ def _grown(growth: list[Took]) -> list[str]:
         "| pages | ms a page | CPU ms a page | own MB | children MB |",
         "|---|---|---|---|---|",
     ]
-    sizes = sorted({r.pages for r in growth})
-    for pages in sizes:
+    for pages in sorted({r.pages for r in growth}):
         took = [r for r in growth if r.pages == pages]
         rows.append(
             f"| {pages} | {median(1000 * r.seconds / pages for r in took):.1f} "
             f"| {median(1000 * r.cpu_s / pages for r in took):.1f} "
             f"| {median(r.own_mb for r in took):.0f} | {median(r.children_mb for r in took):.0f} |"
         )
-    return [*rows, "", f"Time grows with the pages to the power of {exponent(growth):.2f}.", ""]
+    wall, cpu = exponent(growth, lambda r: r.seconds), exponent(growth, lambda r: r.cpu_s)
+    return [*rows, "", f"Time grows with the pages to the power of {wall:.2f}, CPU time of {cpu:.2f}.", ""]
 
 
-def exponent(growth: list[Took]) -> float:
-    """Fit seconds ~ pages^k (least squares of the logarithms of the medians) and return k."""
+def exponent(growth: list[Took], cost: Callable[[Took], float]) -> float:
+    """Fit cost ~ pages^k (least squares of the logarithms of the medians) and return k."""
     sizes = sorted({r.pages for r in growth})
-    points = [(math.log(n), math.log(median(r.seconds for r in growth if r.pages == n))) for n in sizes]
+    points = [(math.log(n), math.log(median(cost(r) for r in growth if r.pages == n))) for n in sizes]
     mean_x, mean_y = (sum(axis) / len(points) for axis in zip(*points, strict=True))
     above = sum((x - mean_x) * (y - mean_y) for x, y in points)
     return above / sum((x - mean_x) ** 2 for x, _ in points)
