@@ -1,7 +1,7 @@
 # Two commands matter: `make run` and `make test`. Both make what they need first.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check weights set-up set-up-dev lock env-example clean
+.PHONY: help run test check bench pictures weights set-up set-up-dev lock env-example clean
 
 BIN := .venv/bin
 PORT ?= 8000
@@ -26,6 +26,12 @@ check: ## Style, types, arrows between packages, tests with coverage (wants `mak
 	  printf '%-12s' $$package; \
 	  $(BIN)/coverage report --include="$$package/*" --format=total 2>/dev/null | sed 's/$$/ % covered/' || echo "nothing ran"; \
 	done
+
+bench: set-up-dev ## Measure reading against its peers (BENCH="--quick", "--peer PYTHON", "--write docs/benchmarks")
+	$(BIN)/python tests/bench/read_speed.py $(BENCH)
+
+pictures: set-up-dev ## Draw the difficult pages in docs/reading/ anew
+	$(BIN)/python tests/bench/made_pages.py docs/reading
 
 weights: set-up ## Fetch the retrieval models (70 MB); without them the tests that need them are skipped
 	@$(BIN)/pagewarden models pull retrieval || echo "The retrieval models could not be fetched: some tests will be skipped."

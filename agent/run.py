@@ -17,8 +17,9 @@ from agent.settings import AgentSettings
 from agent.state import Rails, Run, State
 from agent.threads import Threads
 from agent.write import writer_for
-from ingest.library import Library
-from ingest.records import Box, Hit, Scope
+from guardrails.records import Verdict
+from ingest.library import WHOLE, Library
+from ingest.records import Box, Chunk, Framing, Hit, Scope
 from ingest.served import LanguageModel
 
 
@@ -34,9 +35,19 @@ class Agent(Protocol):
         ...
 
     async def page(
-        self, document_id: str, page_no: int, *, scope: Scope, marks: Sequence[Box] = ()
+        self,
+        document_id: str,
+        page_no: int,
+        *,
+        scope: Scope,
+        marks: Sequence[Box] = (),
+        framing: Framing = WHOLE,
     ) -> bytes | None:
-        """Return a page as PNG with `marks` highlighted; None where absent or not allowed."""
+        """Return a page's image with `marks` highlighted; None where absent or not allowed."""
+        ...
+
+    async def passages(self, document_id: str, page_no: int, *, scope: Scope) -> tuple[str, ...] | None:
+        """Return a page as text; None where absent or not allowed."""
         ...
 
 
@@ -133,17 +144,40 @@ class GuardedAgent:
         return SearchResult(hits=hits, citations=citations)
 
     async def page(
-        self, document_id: str, page_no: int, *, scope: Scope, marks: Sequence[Box] = ()
+        self,
+        document_id: str,
+        page_no: int,
+        *,
+        scope: Scope,
+        marks: Sequence[Box] = (),
+        framing: Framing = WHOLE,
     ) -> bytes | None:
-        """Return a page as PNG with `marks` highlighted.
+        """Return a page's image with `marks` highlighted.
 
-        What the rails stop is painted over. None: absent or not allowed.
+        What the rails stop is painted over. None: absent or not allowed. Raises NoPageImage.
         """
+        judged = await self._judged(document_id, page_no, scope=scope)
+        veils = [span.box for chunk, verdict in judged if not verdict.allowed for span in chunk.spans]
+        return await self._library.page_image(
+            document_id, page_no, scope=scope, marks=marks, veils=veils, framing=framing
+        )
+
+    async def passages(self, document_id: str, page_no: int, *, scope: Scope) -> tuple[str, ...] | None:
+        """Return a page as text, passage by passage in reading order.
+
+        What the rails stop is left out. None: absent or not allowed.
+        """
+        document = await self._library.document(document_id, scope=scope)
+        if document is None or not 1 <= page_no <= document.pages:
+            return None
+        judged = await self._judged(document_id, page_no, scope=scope)
+        return tuple(verdict.text for _, verdict in judged if verdict.allowed)
+
+    async def _judged(self, document_id: str, page_no: int, *, scope: Scope) -> list[tuple[Chunk, Verdict]]:
+        """Read a page's chunks through the scope and let the rails judge each."""
         chunks = await self._library.on_page(document_id, page_no, scope=scope)
         verdicts = await self._rails.screen("evidence", [chunk.text for chunk in chunks]) if chunks else ()
-        stopped = [c for c, v in zip(chunks, verdicts, strict=True) if not v.allowed]
-        veils = [span.box for chunk in stopped for span in chunk.spans]
-        return await self._library.page_image(document_id, page_no, scope=scope, marks=marks, veils=veils)
+        return list(zip(chunks, verdicts, strict=True))
 
     def _run(self, question: Question, *, limit: int) -> Run:
         return Run(

@@ -8,9 +8,10 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParam
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from api.auth import Caller
 from api.errors import BadRequest, NotFound, Problem
@@ -21,13 +22,14 @@ from api.schemas import (
     OutcomeOut,
     OutcomesOut,
     PageOut,
+    PageTextOut,
     RemovedOut,
     document_out,
     outcome_out,
 )
 from api.settings import NAME, ApiSettings
 from api.upload import receive
-from ingest.records import Box, Document, Scope
+from ingest.records import Box, Document, Framing, PictureFormat, PictureSize, Scope
 
 router = APIRouter(tags=["documents"])
 
@@ -36,6 +38,15 @@ MAX_BOXES = 64
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 PageNo = Annotated[int, PathParam(ge=1, le=1_000_000)]
+
+
+class PageQuery(BaseModel):
+    """How a page image is asked for."""
+
+    boxes: str = ""
+    size: PictureSize = "large"
+    #: Only the region around `boxes`, with a margin.
+    crop: bool = False
 
 
 @router.post("/v1/documents")
@@ -72,9 +83,9 @@ async def listing(request: Request, caller: Caller) -> DocumentsOut:
 async def one(document_id: str, request: Request, caller: Caller) -> DocumentPagesOut:
     """Return a document with the addresses of its page images."""
     document = await _found(request, document_id, scope=caller)
-    images = [
-        PageOut(no=no, url=f"/v1/documents/{document.id}/pages/{no}") for no in range(1, document.pages + 1)
-    ]
+    house: House = request.app.state.house
+    numbers = await house.shelf.page_images(document.id, scope=caller)
+    images = [PageOut(no=no, url=f"/v1/documents/{document.id}/pages/{no}") for no in numbers]
     return DocumentPagesOut(**document_out(document).model_dump(), page_images=images)
 
 
@@ -89,21 +100,48 @@ async def remove(document_id: str, request: Request, caller: Caller) -> RemovedO
 
 @router.get("/v1/documents/{document_id}/pages/{page_no}")
 async def page(
-    document_id: str, page_no: PageNo, request: Request, caller: Caller, boxes: str = ""
+    document_id: str,
+    page_no: PageNo,
+    request: Request,
+    caller: Caller,
+    wanted: Annotated[PageQuery, Query()],
 ) -> Response:
-    """Return a page as PNG, with the regions of `boxes` (`x0,y0,x1,y1;…`) drawn on it."""
+    """Return a page's image, with the regions of `boxes` (`x0,y0,x1,y1;…`) drawn on it.
+
+    WebP where the caller accepts it by name, else PNG; a page without an image is 404 `no_page_image`.
+    """
     house: House = request.app.state.house
-    marks = parse_boxes(boxes)
-    png = None
+    marks = parse_boxes(wanted.boxes)
+    form: PictureFormat = "webp" if _takes_webp(request.headers.get("accept", "")) else "png"
+    framing = Framing(size=wanted.size, form=form, cut="marks" if wanted.crop else "page")
+    image = None
     if _ID.fullmatch(document_id):
-        png = await house.agent.page(document_id, page_no, scope=caller, marks=marks)
-    if png is None:
+        image = await house.agent.page(document_id, page_no, scope=caller, marks=marks, framing=framing)
+    if image is None:
         raise _absent()
-    tag = f'"{hashlib.sha256(png).hexdigest()[:32]}"'
-    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    tag = f'"{hashlib.sha256(image).hexdigest()[:32]}"'
+    headers = {"etag": tag, "cache-control": "private, no-cache", "vary": "accept"}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return Response(png, media_type="image/png", headers=headers)
+    return Response(image, media_type=f"image/{form}", headers=headers)
+
+
+@router.get("/v1/documents/{document_id}/pages/{page_no}/text")
+async def page_text(document_id: str, page_no: PageNo, request: Request, caller: Caller) -> PageTextOut:
+    """Return a page as text: what formats without page images are shown by."""
+    house: House = request.app.state.house
+    passages = None
+    if _ID.fullmatch(document_id):
+        passages = await house.agent.passages(document_id, page_no, scope=caller)
+    if passages is None:
+        raise _absent()
+    return PageTextOut(no=page_no, passages=list(passages))
+
+
+def _takes_webp(accept: str) -> bool:
+    """Say whether an Accept header names WebP; `*/*` does not: plain clients get what all can show."""
+    named = re.search(r"image/webp\s*(?:;\s*q=([\d.]+))?", accept.lower())
+    return named is not None and named[1] not in ("0", "0.0", "0.00", "0.000")
 
 
 def parse_boxes(text: str) -> list[Box]:

@@ -37,6 +37,10 @@ class Shelf(Protocol):
         """Return a document; None: absent or not allowed."""
         ...
 
+    async def page_images(self, document_id: str, *, scope: Scope) -> list[int]:
+        """Number the pages that have an image; [] where it is absent or not allowed."""
+        ...
+
     async def documents(self, *, scope: Scope) -> list[Document]:
         """List what the scope allows, by name."""
         ...

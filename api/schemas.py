@@ -14,7 +14,19 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.records import Answer, Citation, Kind, SearchResult, WrittenBy
-from ingest.records import Box, Document, Outcome, OutcomeKind
+from ingest.records import (
+    Box,
+    Document,
+    ElementKind,
+    GridCell,
+    Outcome,
+    OutcomeKind,
+    Page,
+    PageFlag,
+    ReadBy,
+    Reading,
+    ReadOutcome,
+)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -120,9 +132,65 @@ class PageOut(Told):
 
 
 class DocumentPagesOut(DocumentOut):
-    """A document with the addresses of its page images."""
+    """A document with the addresses of its page images; pages without one have only their text."""
 
     page_images: list[PageOut]
+
+
+class PageTextOut(Told):
+    """A page as text, passage by passage in reading order."""
+
+    no: int
+    passages: list[str]
+
+
+class CellOut(Told):
+    """A cell of a table's grid; rows and columns count from 0, a spanning cell stands once, top left."""
+
+    row: Annotated[int, Field(ge=0)]
+    col: Annotated[int, Field(ge=0)]
+    rowspan: Annotated[int, Field(ge=1)]
+    colspan: Annotated[int, Field(ge=1)]
+    text: str
+    box: tuple[Share, Share, Share, Share] | None
+
+
+class ElementOut(Told):
+    """A block of a page; `html` and `cells` are those of a table."""
+
+    kind: ElementKind
+    text: str
+    html: str | None
+    box: tuple[Share, Share, Share, Share] | None
+    cells: list[CellOut]
+
+
+class ReadPageOut(Told):
+    """One page as read, by whom and why so; its elements in reading order."""
+
+    page_no: Annotated[int, Field(ge=1)]
+    reader: ReadBy
+    why: str
+    flags: list[PageFlag]
+    start_s: float | None
+    end_s: float | None
+    elements: list[ElementOut]
+
+
+class ReadingOut(Told):
+    """What `read --json` prints: everything that was read of one file, and what was not, with the reason."""
+
+    outcome: ReadOutcome
+    reason: str | None
+    detail: str | None
+    pages: list[ReadPageOut]
+    attachments: list[AttachmentOut]
+
+
+class AttachmentOut(ReadingOut):
+    """A file that was packed in another."""
+
+    name: str
 
 
 class RemovedOut(Told):
@@ -250,6 +318,54 @@ def document_out(document: Document) -> DocumentOut:
     )
 
 
+def reading_out(reading: Reading) -> ReadingOut:
+    """Show what was read of a file."""
+    return ReadingOut(
+        outcome=reading.outcome,
+        reason=reading.reason,
+        detail=reading.detail,
+        pages=[_read_page_out(page) for page in reading.pages],
+        attachments=[AttachmentOut(**dict(reading_out(one)), name=one.name) for one in reading.attachments],
+    )
+
+
+def failed_out(code: str, detail: str) -> ReadingOut:
+    """Show that a file could not be read."""
+    return ReadingOut(outcome="failed", reason=code, detail=detail, pages=[], attachments=[])
+
+
+def _read_page_out(page: Page) -> ReadPageOut:
+    return ReadPageOut(
+        page_no=page.no,
+        reader=page.read_by,
+        why=page.reason,
+        flags=list(page.flags),
+        start_s=None,
+        end_s=None,
+        elements=[
+            ElementOut(
+                kind=element.kind,
+                text=element.text,
+                html=element.html,
+                box=None if element.box is None else _corners(element.box),
+                cells=[_cell_out(cell) for cell in element.cells],
+            )
+            for element in page.elements
+        ],
+    )
+
+
+def _cell_out(cell: GridCell) -> CellOut:
+    return CellOut(
+        row=cell.row,
+        col=cell.col,
+        rowspan=cell.rowspan,
+        colspan=cell.colspan,
+        text=cell.text,
+        box=None if cell.box is None else _corners(cell.box),
+    )
+
+
 def _corners(box: Box) -> tuple[float, float, float, float]:
     x0, y0, x1, y1 = (min(1.0, max(0.0, round(side, 5))) for side in (box.x0, box.y0, box.x1, box.y1))
     return x0, y0, x1, y1
@@ -262,6 +378,8 @@ PUBLISHED: dict[str, type[BaseModel]] = {
     "add": OutcomesOut,
     "documents": DocumentsOut,
     "document": DocumentPagesOut,
+    "page_text": PageTextOut,
+    "read": ReadingOut,
     "removed": RemovedOut,
     "status": StatusOut,
     "ready": ReadyOut,

@@ -203,6 +203,9 @@ class _Shelf:
     async def document(self, document_id: str, *, scope: Scope) -> Document | None:
         return await self._registry.get(document_id, scope=scope)
 
+    async def page_images(self, document_id: str, *, scope: Scope) -> list[int]:
+        return [page.no for page in await self._registry.pages(document_id, scope=scope) if page.has_image]
+
     async def documents(self, *, scope: Scope) -> list[Document]:
         return list(await self._registry.list(scope=scope))
 

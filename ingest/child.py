@@ -12,12 +12,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.errors import Damaged, IngestError, TooManyPages, Unreadable
-from ingest.records import Box, Page, PageFlag, ReadBy
+from ingest.errors import Damaged, IngestError, NeedsProgram, TooManyPages, Unreadable
+from ingest.records import Page, PageFlag, PictureFormat, ReadBy
 from ingest.ruled import Stroke
 from ingest.settings import IngestSettings
 from ingest.structure import Block, Rect, Word
@@ -159,8 +160,15 @@ def _laid_out(sheet: Sheet, words: Sequence[Word]) -> tuple[Block, ...]:
     )
 
 
+def want_eyes() -> None:
+    """Raise NeedsProgram where OCR is not installed."""
+    if find_spec("rapidocr") is None or find_spec("onnxruntime") is None:
+        raise NeedsProgram("Only OCR can read it, which is not installed: pip install 'pagewarden[local]'.")
+
+
 def look_at_page(path: Path, raw: Draft, settings: IngestSettings) -> Draft:
     bound(settings)
+    want_eyes()
     from ingest.pages import render_pdf
 
     if raw.pictures and all(_memory_key(rect, digest) in _READ for rect, digest in raw.pictures):
@@ -175,6 +183,7 @@ def look_at_page(path: Path, raw: Draft, settings: IngestSettings) -> Draft:
 
 def look_at_image(file: Path, raw: Draft, settings: IngestSettings) -> Draft:
     bound(settings)
+    want_eyes()
     return _looked(file.read_bytes(), raw, settings)
 
 
@@ -266,8 +275,8 @@ def _moved(words: Sequence[Word], rect: Rect) -> list[Word]:
 def _read_crop(png: bytes, raw: Draft, rect: Rect, settings: IngestSettings) -> tuple[Word, ...]:
     from PIL import Image
 
+    from ingest.drawing import to_png
     from ingest.ocr import scan
-    from ingest.pages import to_png
 
     with Image.open(BytesIO(png)) as page:
         across, down = page.width / raw.width_pt, page.height / raw.height_pt
@@ -284,7 +293,7 @@ def normalise(path: Path, pages_dir: Path, settings: IngestSettings) -> list[tup
     bound(settings)
     from PIL import Image, ImageOps, ImageSequence
 
-    from ingest.pages import to_png
+    from ingest.drawing import to_png
 
     sizes: list[tuple[float, float]] = []
     try:
@@ -312,8 +321,8 @@ def set_pages(
 ) -> list[Page]:
     """Read a format without pages and set it on pages of our own."""
     bound(settings)
+    from ingest.drawing import to_png
     from ingest.elements import read_pieces
-    from ingest.pages import to_png
     from ingest.typeset import blank, typeset
 
     try:
@@ -341,17 +350,25 @@ def render(
     file: Path,
     page_no: int | None,
     dpi: int,
-    marks: tuple[Box, ...],
-    veils: tuple[Box, ...],
+    longest: int | None,
+    form: PictureFormat,
     settings: IngestSettings,
 ) -> bytes:
+    """Make the plain picture of a PDF's page, or of the picture `file` where `page_no` is None."""
     bound(settings)
-    from ingest.pages import draw, render_pdf
-
     if page_no is not None:
-        return draw(render_pdf(file, page_no, dpi=dpi), marks=marks, veils=veils)
+        from ingest.pages import render_pdf
+
+        return render_pdf(file, page_no, dpi=dpi, longest=longest, form=form)
+    from PIL import Image
+
+    from ingest.drawing import encode
+
     try:
-        return draw(file.read_bytes(), marks=marks, veils=veils)
+        with Image.open(file) as picture:
+            if longest is not None:
+                picture.thumbnail((longest, longest))
+            return encode(picture, form)
     except OSError as error:
         raise Unreadable("The page's image is not there; add the document again.") from error
 

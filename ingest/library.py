@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from io import BytesIO
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ingest.chunk import indexed_text
+from ingest.drawing import cut_out, draw, widened
+from ingest.errors import NoPageImage
 from ingest.index import Found, Index
+from ingest.page_images import PageFiles, PageImages, PageRenderer
 from ingest.pipeline import original, page_pictures
-from ingest.records import Box, Chunk, Document, Hit, Scope
+from ingest.records import Box, Chunk, Document, Framing, Hit, Scope
 from ingest.registry import Registry
 from ingest.settings import IngestSettings
 from ingest.vision import Finding, View, VisionModel
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from ingest.embed import Embedder
     from ingest.rerank import Reranker
 
-#: Left around a region that is looked at, in [0, 1] of the page: axis labels and notes stand close by.
-_MARGIN = 0.03
+#: A page as PNG, whole, to be read.
+WHOLE = Framing()
 
 
 class Library(Protocol):
@@ -68,8 +70,12 @@ class Library(Protocol):
         scope: Scope,
         marks: Sequence[Box] = (),
         veils: Sequence[Box] = (),
+        framing: Framing = WHOLE,
     ) -> bytes | None:
-        """Render a page as PNG, `marks` highlighted, `veils` painted over; None: absent or not allowed."""
+        """Show a page, `marks` highlighted, `veils` painted over; None: absent or not allowed.
+
+        Raises NoPageImage for a page that has no image.
+        """
         ...
 
     async def document(self, document_id: str, *, scope: Scope) -> Document | None:
@@ -78,24 +84,6 @@ class Library(Protocol):
 
     async def documents(self, *, scope: Scope) -> list[Document]:
         """List the live documents that the scope allows, by name."""
-        ...
-
-
-class PageRenderer(Protocol):
-    """What draws pages (`reading.Reader`)."""
-
-    async def render(
-        self,
-        path: Path,
-        media_type: str,
-        page_no: int,
-        *,
-        pages_dir: Path,
-        dpi: int,
-        marks: Sequence[Box] = (),
-        veils: Sequence[Box] = (),
-    ) -> bytes:
-        """Draw a page as PNG: from the file where it is a PDF, else from its picture in `pages_dir`."""
         ...
 
 
@@ -124,6 +112,9 @@ class Shelves:
         self._reader = reader
         self._files = files
         self._settings = settings
+        self._images = PageImages(
+            reader, files=files, dpi=settings.image_dpi, max_bytes=settings.image_cache_bytes
+        )
 
     async def search(self, query: str, *, scope: Scope, limit: int) -> list[Hit]:
         """Dense + BM25, fused, reranked; only live revisions; best first."""
@@ -176,23 +167,21 @@ class Shelves:
         scope: Scope,
         marks: Sequence[Box] = (),
         veils: Sequence[Box] = (),
+        framing: Framing = WHOLE,
     ) -> bytes | None:
-        """Render a page as PNG with `marks` highlighted and `veils` painted over.
+        """Show a page with `marks` highlighted and `veils` painted over.
 
-        None where it is absent or not allowed: the two look the same.
+        None where it is absent or not allowed: the two look the same. Raises NoPageImage for a page that has
+        no image, and only to who may read the document.
         """
-        document = await self._registry.get(document_id, scope=scope)
-        if document is None or not 1 <= page_no <= document.pages:
+        document = await self._with_image(document_id, page_no, scope=scope)
+        if document is None:
             return None
-        return await self._reader.render(
-            original(self._files, document),
-            document.media_type,
-            page_no,
-            pages_dir=page_pictures(self._files, document),
-            dpi=self._settings.image_dpi,
-            marks=marks,
-            veils=veils,
+        image = await self._images.plain(
+            document, page_no, source=self._page_files(document), size=framing.size
         )
+        drawn = partial(draw, image, marks=marks, veils=veils, framing=framing)
+        return await anyio.to_thread.run_sync(drawn)
 
     async def document(self, document_id: str, *, scope: Scope) -> Document | None:
         """Return a live document, or None: absent and not allowed look the same."""
@@ -228,13 +217,39 @@ class Shelves:
         """Crop a chunk's region from its page, with the scope judged again; None where it may not be seen."""
         if not await self.chunks([chunk.id], scope=scope):
             return None
-        png = await self.page_image(chunk.document_id, chunk.page_no, scope=scope)
-        if png is None:
+        try:
+            document = await self._with_image(chunk.document_id, chunk.page_no, scope=scope)
+        except NoPageImage:
             return None
+        if document is None:
+            return None
+        # Not from the cache: its pictures are packed for people, and eyes get every pixel.
+        source = self._page_files(document)
+        png = await self._reader.render(
+            source.original,
+            document.media_type,
+            chunk.page_no,
+            pages_dir=source.pages_dir,
+            dpi=self._settings.image_dpi,
+        )
         if not chunk.spans:
             return View(png=png, text=chunk.text)
-        region = _widened(Box.around([span.box for span in chunk.spans]))
-        return View(png=await anyio.to_thread.run_sync(_cropped, png, region), text=chunk.text, box=region)
+        region = widened(Box.around([span.box for span in chunk.spans]))
+        return View(png=await anyio.to_thread.run_sync(cut_out, png, region), text=chunk.text, box=region)
+
+    async def _with_image(self, document_id: str, page_no: int, *, scope: Scope) -> Document | None:
+        """Return a document of which this page can be shown; None: absent or not allowed."""
+        document = await self._registry.get(document_id, scope=scope)
+        if document is None or not 1 <= page_no <= document.pages:
+            return None
+        if not await self._registry.has_image(document_id, page_no):
+            raise NoPageImage(f"{document.name} has no page images; its text is at /text below this address.")
+        return document
+
+    def _page_files(self, document: Document) -> PageFiles:
+        return PageFiles(
+            original=original(self._files, document), pages_dir=page_pictures(self._files, document)
+        )
 
 
 def fused(found: Sequence[Found], live: dict[str, Document], *, sparse_weight: float) -> list[Hit]:
@@ -273,23 +288,3 @@ def _is_live(chunk: Chunk, live: dict[str, Document]) -> bool:
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
-
-
-def _widened(box: Box) -> Box:
-    return Box(
-        x0=max(0.0, box.x0 - _MARGIN),
-        y0=max(0.0, box.y0 - _MARGIN),
-        x1=min(1.0, box.x1 + _MARGIN),
-        y1=min(1.0, box.y1 + _MARGIN),
-    )
-
-
-def _cropped(png: bytes, box: Box) -> bytes:
-    """Cut `box` out of a picture, at least one pixel of it."""
-    with Image.open(BytesIO(png)) as picture:
-        left, top = int(box.x0 * picture.width), int(box.y0 * picture.height)
-        right = max(left + 1, round(box.x1 * picture.width))
-        bottom = max(top + 1, round(box.y1 * picture.height))
-        cut = BytesIO()
-        picture.crop((left, top, right, bottom)).save(cut, "PNG")
-    return cut.getvalue()

@@ -10,16 +10,15 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import pypdfium2 as pdfium
-from PIL import Image, ImageChops, ImageDraw
 
+from ingest.drawing import encode
 from ingest.errors import Damaged, Encrypted, Unreadable
 from ingest.layer import Written, read_words
 from ingest.paint import Frame, Painting
-from ingest.records import Box
+from ingest.records import PictureFormat
 from ingest.ruled import Stroke
 from ingest.structure import Rect, Word
 
@@ -200,8 +199,13 @@ def _scan_layer(
     return beneath, others
 
 
-def render_pdf(path: Path, no: int, *, dpi: int) -> bytes:
-    """Render page `no` (from 1) as PNG; a huge page comes out smaller, at most 25 million pixels."""
+def render_pdf(
+    path: Path, no: int, *, dpi: int, longest: int | None = None, form: PictureFormat = "png"
+) -> bytes:
+    """Render page `no` (from 1), at most `longest` pixels on its longer side.
+
+    A huge page comes out smaller, at most 25 million pixels.
+    """
     with open_pdf(path) as document:
         if not 1 <= no <= len(document):
             raise Unreadable(f"There is no page {no}; the PDF has {len(document)}.")
@@ -209,46 +213,11 @@ def render_pdf(path: Path, no: int, *, dpi: int) -> bytes:
             page = document[no - 1]
             width, height = page.get_size()
             scale = dpi / 72
+            if longest is not None:
+                scale = min(scale, longest / max(width, height))
             if width * height * scale * scale > _MAX_PIXELS:
                 scale = math.sqrt(_MAX_PIXELS / (width * height))
             picture = page.render(scale=scale).to_pil()
         except (pdfium.PdfiumError, ValueError) as error:
             raise Unreadable(f"Page {no} cannot be drawn; export the PDF again at its source.") from error
-        return to_png(picture)
-
-
-def to_png(picture: Image.Image) -> bytes:
-    """Encode as PNG; level 3 is twice as fast as the default and 4 % larger on page images."""
-    buffer = BytesIO()
-    picture.save(buffer, "PNG", compress_level=3)
-    return buffer.getvalue()
-
-
-def draw(png: bytes, *, marks: Sequence[Box], veils: Sequence[Box]) -> bytes:
-    """Highlight `marks` as a pen on paper does and paint `veils` over; boxes in [0, 1] of the page.
-
-    Veils come last, so that no mark shows what they hide.
-    """
-    if not marks and not veils:
-        return png
-    with Image.open(BytesIO(png)) as opened:
-        picture = opened.convert("RGB")
-    ink = Image.new("RGB", picture.size, "white")
-    pen = ImageDraw.Draw(ink)
-    frames = [_pixels(box, picture.size, margin=3) for box in marks]
-    for frame in frames:
-        pen.rectangle(frame, fill=(255, 236, 110))
-    picture = ImageChops.multiply(picture, ink)
-    pen = ImageDraw.Draw(picture)
-    for frame in frames:
-        pen.rectangle(frame, outline=(240, 120, 0), width=max(2, picture.width // 600))
-    for box in veils:
-        pen.rectangle(_pixels(box, picture.size, margin=2), fill=(40, 44, 52))
-    return to_png(picture)
-
-
-def _pixels(box: Box, size: tuple[int, int], *, margin: int) -> tuple[int, int, int, int]:
-    width, height = size
-    x0, x1 = sorted((math.floor(box.x0 * width) - margin, math.ceil(box.x1 * width) + margin))
-    y0, y1 = sorted((math.floor(box.y0 * height) - margin, math.ceil(box.y1 * height) + margin))
-    return max(0, x0), max(0, y0), min(width - 1, x1), min(height - 1, y1)
+        return encode(picture, form)

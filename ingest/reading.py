@@ -21,8 +21,17 @@ from anyio import BrokenWorkerProcess
 
 from ingest import child
 from ingest.child import Draft
-from ingest.errors import Damaged, IngestError, InputError, OutOfMemory, TimedOut, TooManyPages, Unreadable
-from ingest.records import Box, Page, Reading
+from ingest.errors import (
+    Damaged,
+    IngestError,
+    InputError,
+    NeedsProgram,
+    OutOfMemory,
+    TimedOut,
+    TooManyPages,
+    Unreadable,
+)
+from ingest.records import Page, PictureFormat, Reading
 from ingest.settings import IngestSettings
 from ingest.sources import IMAGES, PDF, Source
 from ingest.structure import finish
@@ -54,17 +63,22 @@ class Reader:
         self._views = anyio.Semaphore(2)
         self._limiter = anyio.CapacityLimiter(settings.readers + 2)
 
-    async def read(self, source: Source, *, pages_dir: Path, on_page: OnPage) -> Reading:
-        """Read every page; images of pages that the file itself cannot show go to `pages_dir/{no}.png`.
+    async def read(
+        self, source: Source, *, pages_dir: Path, on_page: OnPage, only_page: int | None = None
+    ) -> Reading:
+        """Read every page, or `only_page` of a PDF; pictures that the file itself cannot show are written.
 
-        `on_page(done, total)` is called as pages are done. Pages that are lost are in the reading, flagged
-        and with the reason; raises InputError's subclasses where the file as a whole is at fault.
+        They go to `pages_dir/{no}.png`; `on_page(done, total)` is called as pages are done. Pages that are
+        lost are in the reading, flagged and with the reason; raises InputError's subclasses where the file as
+        a whole is at fault.
         """
-        return told(source.name, await self._pages(source, pages_dir, on_page))
+        return told(source.name, await self._pages(source, pages_dir, on_page, only_page))
 
-    async def _pages(self, source: Source, pages_dir: Path, on_page: OnPage) -> list[Page]:
+    async def _pages(
+        self, source: Source, pages_dir: Path, on_page: OnPage, only_page: int | None
+    ) -> list[Page]:
         if source.media_type == PDF:
-            return await self._read_pdf(source, on_page)
+            return await self._read_pdf(source, on_page, only_page)
         await anyio.Path(pages_dir).mkdir(parents=True, exist_ok=True)
         if source.media_type in IMAGES:
             return await self._read_images(source, pages_dir, on_page)
@@ -86,20 +100,13 @@ class Reader:
         *,
         pages_dir: Path,
         dpi: int,
-        marks: Sequence[Box] = (),
-        veils: Sequence[Box] = (),
+        longest: int | None = None,
+        form: PictureFormat = "png",
     ) -> bytes:
-        """Return a page as PNG, `marks` highlighted and `veils` painted over; raises Unreadable."""
+        """Return a page's plain picture, at most `longest` pixels on its longer side; raises Unreadable."""
         file = path if media_type == PDF else pages_dir / f"{page_no}.png"
-        call = partial(
-            child.render,
-            file,
-            page_no if media_type == PDF else None,
-            dpi,
-            tuple(marks),
-            tuple(veils),
-            self._settings,
-        )
+        no = page_no if media_type == PDF else None
+        call = partial(child.render, file, no, dpi, longest, form, self._settings)
         return await self._view(call, f"Page {page_no}")
 
     async def picture_words(self, png: bytes) -> list[str]:
@@ -135,7 +142,7 @@ class Reader:
             why = "needs more memory than PAGEWARDEN_INGEST_READ_MEMORY_BYTES allows"
             raise _Lost(OutOfMemory, why) from error
 
-    async def _read_pdf(self, source: Source, on_page: OnPage) -> list[Page]:
+    async def _read_pdf(self, source: Source, on_page: OnPage, only_page: int | None) -> list[Page]:
         settings = self._settings
         try:
             total = await self._in_child(
@@ -148,18 +155,21 @@ class Reader:
                 f"The PDF has {total} pages, over the limit of {settings.max_pages}; "
                 "split it or raise PAGEWARDEN_INGEST_MAX_PAGES."
             )
-        story = _Story(self, source, total, on_page)
-        size = max(1, min(_RANGE, -(-total // settings.readers)))
+        wanted = range(1, total + 1)
+        if only_page is not None:
+            wanted = range(only_page, min(only_page, total) + 1)
+        story = _Story(self, source, len(wanted), on_page)
+        size = max(1, min(_RANGE, -(-len(wanted) // settings.readers)))
         try:
             async with anyio.create_task_group() as group:
-                for first in range(1, total + 1, size):
-                    group.start_soon(story.read_range, first, min(total, first + size - 1))
+                for first in wanted[::size]:
+                    group.start_soon(story.read_range, first, min(wanted[-1], first + size - 1))
             async with anyio.create_task_group() as group:
                 for raw in story.waiting():
                     group.start_soon(story.look, raw)
         except* IngestError as errors:
             raise _first(errors) from None
-        return _finished(story.pages[no] for no in range(1, total + 1))
+        return _finished(story.pages[no] for no in wanted)
 
     async def _read_images(self, source: Source, pages_dir: Path, on_page: OnPage) -> list[Page]:
         settings = self._settings
@@ -195,14 +205,21 @@ class Reader:
             return await self._in_child(call, seconds=self._settings.page_timeout_s)
         except _Lost as error:
             _log.warning("page %s %s", raw.no, error.why)
-            return replace(
-                raw,
-                known=None,
-                pictures=(),
-                reason=f"{raw.reason} By eye it {error.why}.",
-                flags=(*raw.flags, "lost"),
-                lost=error.kind.code,
-            )
+            return _blind(raw, code=error.kind.code, why=f"By eye it {error.why}.")
+        except NeedsProgram as error:
+            return _blind(raw, code=error.code, why=error.detail)
+
+
+def _blind(raw: Draft, *, code: str, why: str) -> Draft:
+    """Keep what is known of a page that eyes could not read, together with the reason."""
+    return replace(
+        raw,
+        known=None,
+        pictures=(),
+        reason=f"{raw.reason} {why}",
+        flags=(*raw.flags, "lost"),
+        lost=code,
+    )
 
 
 class _Lost(Exception):

@@ -23,6 +23,8 @@ ReadBy = Literal["text-layer", "text-layer+layout", "ocr-layout", "vision-model"
 #: What the rails and the operator should know of a page: `hidden_text` is in the file but not to be seen,
 #: `lost` could not be read, or not whole (the reason says why), `no_text` was read and holds no word.
 PageFlag = Literal["hidden_text", "lost", "no_text"]
+PictureSize = Literal["small", "large"]
+PictureFormat = Literal["png", "webp"]
 ReadOutcome = Literal["ok", "partial", "failed"]
 OutcomeKind = Literal["added", "updated", "unchanged", "quarantined", "failed"]
 
@@ -45,6 +47,17 @@ class Box:
             x1=max(b.x1 for b in boxes),
             y1=max(b.y1 for b in boxes),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framing:
+    """How a page image is wanted."""
+
+    #: "small" for strips and lists, "large" for reading.
+    size: PictureSize = "large"
+    form: PictureFormat = "png"
+    #: The whole page, or only what is marked on it, with a margin.
+    cut: Literal["page", "marks"] = "page"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

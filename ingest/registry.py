@@ -19,12 +19,12 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from ingest.errors import Incompatible, LibraryError
-from ingest.records import Document, Page, ReadBy, Scope
+from ingest.records import Document, Page, PageFlag, ReadBy, Scope
 
 T = TypeVar("T")
 
 #: Raise it with every change of the tables below.
-_SCHEMA = 1
+_SCHEMA = 2
 _WAIT_S = 10.0
 _TABLES = """
 CREATE TABLE documents (
@@ -37,7 +37,8 @@ CREATE INDEX documents_by_shelf ON documents (tenant, collection);
 CREATE TABLE pages (
     document_id TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE, no INTEGER NOT NULL,
     width_pt REAL NOT NULL, height_pt REAL NOT NULL, read_by TEXT NOT NULL, reason TEXT NOT NULL,
-    elements INTEGER NOT NULL, PRIMARY KEY (document_id, no)
+    elements INTEGER NOT NULL, flags TEXT NOT NULL, lost TEXT, has_image INTEGER NOT NULL,
+    PRIMARY KEY (document_id, no)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE quarantine (
     document_id TEXT PRIMARY KEY, tenant TEXT NOT NULL, collection TEXT NOT NULL, groups TEXT NOT NULL,
@@ -48,6 +49,7 @@ CREATE TABLE unsettled (document_id TEXT PRIMARY KEY) STRICT;
 _DOCUMENT = (
     "id, tenant, collection, groups, source_key, name, media_type, revision, bytes, pages, chunks, added_at"
 )
+_PAGE = "no, width_pt, height_pt, read_by, reason, elements, flags, lost, has_image"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,10 @@ class ReadPage:
     reason: str
     #: How many elements it has.
     elements: int
+    flags: tuple[PageFlag, ...]
+    #: The code under which it was lost; None where it was read.
+    lost: str | None
+    has_image: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,13 +175,15 @@ class Registry:
         """Say how each page of a document was read; [] where the scope does not allow it."""
         if await self.get(document_id, scope=scope) is None:
             return []
-        query = (
-            "SELECT no, width_pt, height_pt, read_by, reason, elements"
-            " FROM pages WHERE document_id = ? ORDER BY no"
-        )
+        query = f"SELECT {_PAGE} FROM pages WHERE document_id = ? ORDER BY no"
         rows = await self._run(lambda c: c.execute(query, (document_id,)).fetchall())
-        names = ("no", "width_pt", "height_pt", "read_by", "reason", "elements")
-        return [ReadPage(**dict(zip(names, row, strict=True))) for row in rows]
+        return [_read_page(row) for row in rows]
+
+    async def has_image(self, document_id: str, page_no: int) -> bool:
+        """Say whether a page can be shown: for the library, which has judged the scope."""
+        query = "SELECT has_image FROM pages WHERE document_id = ? AND no = ?"
+        row = await self._run(lambda c: c.execute(query, (document_id, page_no)).fetchone())
+        return bool(row and row[0])
 
     async def quarantine(self, row: Quarantined) -> None:
         """Note that a rail kept a document off the shelf."""
@@ -244,11 +252,8 @@ def _commit(connection: sqlite3.Connection, document: Document, pages: Sequence[
             f"INSERT OR REPLACE INTO documents ({_DOCUMENT}, recipe) VALUES ({named}, :recipe)", values
         )
         connection.executemany(
-            "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (document.id, p.no, p.width_pt, p.height_pt, p.read_by, p.reason, len(p.elements))
-                for p in pages
-            ],
+            f"INSERT INTO pages (document_id, {_PAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(document.id, *_page_row(page)) for page in pages],
         )
         connection.execute("DELETE FROM quarantine WHERE document_id = ?", (document.id,))
     except BaseException:
@@ -260,6 +265,27 @@ def _commit(connection: sqlite3.Connection, document: Document, pages: Sequence[
 def _document(row: Sequence[object]) -> Document:
     values = dict(zip(_DOCUMENT.split(", "), row, strict=False))
     return Document(**values | {"groups": tuple(json.loads(str(values["groups"])))})  # type: ignore[arg-type]
+
+
+def _page_row(page: Page) -> tuple[object, ...]:
+    """Return a page as `_PAGE` names it."""
+    return (
+        page.no,
+        page.width_pt,
+        page.height_pt,
+        page.read_by,
+        page.reason,
+        len(page.elements),
+        json.dumps(page.flags),
+        page.lost,
+        page.has_image,
+    )
+
+
+def _read_page(row: Sequence[object]) -> ReadPage:
+    values = dict(zip(_PAGE.split(", "), row, strict=True))
+    odd = {"flags": tuple(json.loads(str(values["flags"]))), "has_image": bool(values["has_image"])}
+    return ReadPage(**values | odd)  # type: ignore[arg-type]
 
 
 def _as_document(row: Quarantined) -> Document:

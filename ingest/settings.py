@@ -32,6 +32,8 @@ class IngestSettings(BaseSettings):
     largest first; pages say which were not. Pages that are pictures as a whole do not count."""
     image_dpi: Annotated[int, Field(ge=50, le=300)] = 120
     """Resolution of page images shown to people and models."""
+    image_cache_bytes: Annotated[int, Field(ge=0)] = 512 * 1024 * 1024
+    """Most that the pictures of pages may take up beside the documents; those used longest ago go first."""
     chunk_tokens: Annotated[int, Field(ge=32, le=480)] = 220
     """Target size of a chunk in the embedder's tokens; the embedder reads 512 at most."""
     threads: Annotated[int, Field(ge=1, le=64)] = 2

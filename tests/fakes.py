@@ -14,8 +14,21 @@ from pydantic import BaseModel
 from agent.records import Answer, Citation, Event, Kind, Question, Released, SearchResult, Sentence, Step
 from api.house import Capabilities, House, Part
 from guardrails.records import Hop, Verdict
-from ingest.errors import ModelDown, ModelReply
-from ingest.records import Box, Chunk, Document, ElementKind, Hit, Outcome, Scope, Span, chunk_id, document_id
+from ingest.errors import ModelDown, ModelReply, NoPageImage
+from ingest.library import WHOLE
+from ingest.records import (
+    Box,
+    Chunk,
+    Document,
+    ElementKind,
+    Framing,
+    Hit,
+    Outcome,
+    Scope,
+    Span,
+    chunk_id,
+    document_id,
+)
 from ingest.served import Message
 from ingest.vision import Finding
 
@@ -133,6 +146,7 @@ class FakeLibrary:
         scope: Scope,
         marks: Sequence[Box] = (),
         veils: Sequence[Box] = (),
+        framing: Framing = WHOLE,
     ) -> bytes | None:
         """Record what was drawn."""
         if await self.document(document_id, scope=scope) is None:
@@ -281,9 +295,11 @@ class FakeAgent:
         self.pause_s = pause_s
         self.asked: list[Question] = []
         self.pages: list[tuple[str, int, Scope, tuple[Box, ...]]] = []
+        self.framings: list[Framing] = []
         self.searched: list[tuple[str, Scope, int]] = []
         self.found = SearchResult(hits=())
-        self.images: dict[tuple[str, int], bytes] = {}
+        self.images: dict[tuple[str, int], bytes | NoPageImage] = {}
+        self.texts: dict[tuple[str, int], tuple[str, ...]] = {}
         #: Questions whose generator was closed before its end.
         self.cancelled = 0
 
@@ -308,11 +324,25 @@ class FakeAgent:
         return self.found
 
     async def page(
-        self, document_id: str, page_no: int, *, scope: Scope, marks: Sequence[Box] = ()
+        self,
+        document_id: str,
+        page_no: int,
+        *,
+        scope: Scope,
+        marks: Sequence[Box] = (),
+        framing: Framing = WHOLE,
     ) -> bytes | None:
-        """Return what was put into `images`."""
+        """Return what was put into `images`, or raise it."""
         self.pages.append((document_id, page_no, scope, tuple(marks)))
-        return self.images.get((document_id, page_no))
+        self.framings.append(framing)
+        image = self.images.get((document_id, page_no))
+        if isinstance(image, NoPageImage):
+            raise image
+        return image
+
+    async def passages(self, document_id: str, page_no: int, *, scope: Scope) -> tuple[str, ...] | None:
+        """Return what was put into `texts`."""
+        return self.texts.get((document_id, page_no))
 
 
 class FakeShelf:
@@ -322,6 +352,8 @@ class FakeShelf:
         self.held = {document.id: document for document in held}
         self.refusals: dict[str, Outcome] = {}
         self.error: Exception | None = None
+        #: Ids of documents whose pages have no image.
+        self.imageless: set[str] = set()
         #: Every file that came: its label, collection, stored name and bytes.
         self.came: list[tuple[str, str, str, bytes]] = []
 
@@ -361,6 +393,13 @@ class FakeShelf:
         """Return a document of the scope."""
         held = self.held.get(document_id)
         return held if held is not None and scope.allows(held) else None
+
+    async def page_images(self, document_id: str, *, scope: Scope) -> list[int]:
+        """Number the pages of a document of the scope."""
+        document = await self.document(document_id, scope=scope)
+        if document is None or document_id in self.imageless:
+            return []
+        return list(range(1, document.pages + 1))
 
     async def documents(self, *, scope: Scope) -> list[Document]:
         """List the documents of the scope."""

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import add, ask, doctor, evaluate, models, rm, search, serve, status
+from api.cli import add, ask, doctor, evaluate, models, read, rm, search, serve, status
 from api.startup import prepare
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ def _root(
 
 app.command("serve")(serve.serve)
 app.command("add")(add.add)
+app.command("read")(read.read)
 app.command("ask")(ask.ask)
 app.command("search")(search.search)
 app.command("status")(status.status)

@@ -1,7 +1,7 @@
 // The server as this page sees it: JSON, a stream of events, uploads with progress, and page images kept for a while.
 
 const KEY = "pagewarden.key";
-const MOST_IMAGES = 48;
+const MOST_IMAGES = 96;
 const images = new Map();
 
 /** What went wrong, as a sentence of the server. */
@@ -63,15 +63,15 @@ export async function* ask(messages, signal) {
   }
 }
 
-/** Return an object URL of a page's image; the latest are kept, so that a jump back loads nothing. */
-export async function pageImage(documentId, page) {
-  const name = `${documentId}/${page}`;
-  const known = images.get(name);
-  images.delete(name);
-  const coming = known ?? reach(`/v1/documents/${documentId}/pages/${page}`)
+/** Return an object URL of a page's image, "small" or "large"; the latest are kept, so that a jump back loads nothing. */
+export async function pageImage(documentId, page, size) {
+  const path = `/v1/documents/${documentId}/pages/${page}?size=${size}`;
+  const known = images.get(path);
+  images.delete(path);
+  const coming = known ?? reach(path, { headers: { Accept: "image/webp,image/*" } })
     .then((response) => response.blob()).then((blob) => URL.createObjectURL(blob));
-  images.set(name, coming);
-  coming.catch(() => images.delete(name));
+  images.set(path, coming);
+  coming.catch(() => images.delete(path));
   if (images.size > MOST_IMAGES) {
     const [oldest, url] = images.entries().next().value;
     images.delete(oldest);

@@ -1,7 +1,9 @@
 // The page beside the answer: its image once, the regions as an overlay, so that a jump between citations loads nothing.
+// A page without an image is shown as its text, with the quote marked.
 
 import { get, pageImage } from "/web/client.js";
 import { byId, make } from "/web/dom.js";
+import { passages } from "/web/text.js";
 
 const ZOOMS = [0.5, 0.75, 1, 1.25, 1.5, 2, 3];
 const documents = new Map();
@@ -83,18 +85,50 @@ async function show(documentId, page, cited) {
     ? `${at.citations.length} cited` : `citation ${at.citations[at.which].n} of ${at.citations.length}`;
   if (moved) mark([]);
   quote(cited);
+  const current = () => mine === turn;
   try {
-    const [url, held] = await Promise.all([pageImage(documentId, page), details(documentId)]);
-    if (mine !== turn) return;
+    const held = await details(documentId);
+    if (!current()) return;
     byId("v-name").textContent = held.name;
     byId("v-page").textContent = `page ${page} of ${held.pages}`;
-    await put(url, `Page ${page} of ${held.name}`);
-    if (mine !== turn) return;
-    mark(cited?.boxes ?? [], cited?.n);
-    thumbnails(held);
+    if (pictured(held, page)) await showImage(held, page, cited, current);
+    else await showText(held, page, cited, current);
+    if (current()) thumbnails(held);
   } catch (error) {
-    if (mine === turn) missing(error);
+    if (current()) missing(error);
   }
+}
+
+const pictured = (held, page) => held.page_images.some((image) => image.no === page);
+
+/** Show the page's image: the small one at once, the large one when it is there. */
+async function showImage(held, page, cited, current) {
+  byId("v-text").hidden = true;
+  const alt = `Page ${page} of ${held.name}`;
+  const large = pageImage(held.id, page, "large");
+  let sharp = false;
+  const first = pageImage(held.id, page, "small").then(async (url) => { if (!sharp && current()) await put(url, alt); });
+  large.then(() => { sharp = true; }, () => {});
+  await Promise.race([first, large]);
+  if (!current()) return;
+  mark(cited?.boxes ?? [], cited?.n);
+  const url = await large;
+  if (current()) await put(url, alt);
+}
+
+async function showText(held, page, cited, current) {
+  const told = await get(`/v1/documents/${held.id}/pages/${page}/text`);
+  if (!current()) return;
+  const { nodes, marked } = passages(told.passages, cited?.quote);
+  byId("v-paper").hidden = true;
+  const text = byId("v-text");
+  text.hidden = false;
+  text.replaceChildren(...nodes);
+  if (!marked) return;
+  byId("v-quote").hidden = true;
+  const at = text.querySelector("mark");
+  if (cited.n) at.prepend(make("b", {}, String(cited.n)));
+  reveal(at);
 }
 
 async function put(url, alt) {
@@ -107,6 +141,7 @@ async function put(url, alt) {
 
 function missing(error) {
   byId("v-paper").hidden = true;
+  byId("v-text").hidden = true;
   byId("v-thumbs").replaceChildren();
   const told = byId("v-quote");
   told.hidden = false;
@@ -124,8 +159,12 @@ function mark(boxes, n) {
     return box;
   });
   byId("v-marks").replaceChildren(...marks);
+  if (marks.length) reveal(marks[0]);
+}
+
+function reveal(node) {
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  marks[0]?.scrollIntoView({ block: "center", inline: "nearest", behavior: calm ? "auto" : "smooth" });
+  node.scrollIntoView({ block: "center", inline: "nearest", behavior: calm ? "auto" : "smooth" });
 }
 
 function quote(cited) {
@@ -152,9 +191,10 @@ function thumbnails(held) {
 }
 
 function thumbnail(held, no, numbers) {
-  const image = make("img", { alt: "", width: 56 });
+  const seen = pictured(held, no);
+  const image = seen ? make("img", { alt: "", width: 56 }) : make("span", { className: "blank", "aria-hidden": "true" }, "¶");
   const documentId = at.documentId;
-  pageImage(documentId, no).then((url) => { image.src = url; }, () => {});
+  if (seen) pageImage(documentId, no, "small").then((url) => { image.src = url; }, () => {});
   const open = () => {
     const which = at.citations.findIndex((c) => c.document_id === documentId && c.page_no === no);
     if (which >= 0) showCitation(at.citations, which); else showPage(documentId, no, at.citations);

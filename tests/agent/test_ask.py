@@ -273,10 +273,22 @@ async def test_a_page_is_painted_over_where_the_rails_say_no() -> None:
     assert veils == tuple(span.box for span in PROSE.spans)
 
 
+async def test_a_page_as_text_goes_through_the_rails() -> None:
+    library = FakeLibrary(shelf=[(REPORT, [TABLE, PROSE])])
+    rails = FakeRails(forbidden={"Marlow": "override"}, masks={"1,284": "[number]"})
+    agent = an_agent(rails=rails, library=library)
+    assert await agent.passages(REPORT.id, 1, scope=SCOPE) == ()
+    (table,) = await agent.passages(REPORT.id, 2, scope=SCOPE) or ()
+    assert table.endswith("2024: [number]")
+
+
 async def test_an_absent_page_and_a_foreign_page_look_the_same() -> None:
     agent, stranger = an_agent(), Scope(tenant="other", collections=("default",))
     assert await agent.page("nothing", 1, scope=SCOPE) is None
     assert await agent.page(REPORT.id, 1, scope=stranger) is None
+    assert await agent.passages("nothing", 1, scope=SCOPE) is None
+    assert await agent.passages(REPORT.id, 1, scope=stranger) is None
+    assert await agent.passages(REPORT.id, REPORT.pages + 1, scope=SCOPE) is None
 
 
 async def test_a_small_model_reads_one_source_at_a_time_until_a_sentence_stands() -> None:

@@ -69,12 +69,13 @@ def test_help_imports_none_of_the_heavy_packages() -> None:
         "from api.cli import app\n"
         "try: app(['--help'])\n"
         "except SystemExit: pass\n"
-        "heavy = ('fastapi', 'langgraph', 'onnxruntime', 'qdrant_edge', 'nemoguardrails', 'pydantic')\n"
+        "heavy = ('fastapi', 'langgraph', 'onnxruntime', 'qdrant_edge', 'nemoguardrails', 'pydantic',\n"
+        "         'PIL', 'pypdfium2', 'ingest.reading', 'ingest.sources')\n"
         "print([name for name in heavy if name in sys.modules], file=sys.stderr)\n"
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stderr.strip() == "[]"
-    for verb in ("serve", "add", "ask", "search", "status", "rm", "models", "doctor", "eval"):
+    for verb in ("serve", "add", "read", "ask", "search", "status", "rm", "models", "doctor", "eval"):
         assert verb in told.stdout
 
 

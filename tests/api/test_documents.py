@@ -11,9 +11,10 @@ import pytest
 from api.errors import KINDS
 from api.settings import ApiSettings
 from api.upload import label
-from ingest.errors import Locked
-from ingest.records import Outcome
+from ingest.errors import Locked, NoPageImage
+from ingest.records import Framing, Outcome
 from tests.api.conftest import Client
+from tests.api.test_schemas import check
 from tests.fakes import FakeAgent, FakeShelf, a_document
 
 pytestmark = pytest.mark.anyio
@@ -199,6 +200,7 @@ async def test_absent_foreign_and_odd_ids_look_the_same(
         ("GET", f"/v1/documents/{document_id}"),
         ("DELETE", f"/v1/documents/{document_id}"),
         ("GET", f"/v1/documents/{document_id}/pages/1"),
+        ("GET", f"/v1/documents/{document_id}/pages/1/text"),
     ]
     async with client() as http:
         for method, path in calls:
@@ -256,3 +258,50 @@ async def test_a_document_of_a_group_is_not_there_for_others(
     async with client() as http:
         assert (await http.get("/v1/documents")).json() == {"documents": []}
         assert (await http.get(f"/v1/documents/{HELD.id}")).status_code == 404
+
+
+async def test_webp_comes_only_to_who_names_it(client: Client, agent: FakeAgent) -> None:
+    path = f"/v1/documents/{HELD.id}/pages/2"
+    wanted = {
+        "image/avif,image/webp,*/*": "image/webp",
+        "image/webp;q=0.5": "image/webp",
+        "image/webp;q=0": "image/png",
+        "*/*": "image/png",
+        "": "image/png",
+    }
+    async with client() as http:
+        for accept, media_type in wanted.items():
+            told = await http.get(path, headers={"accept": accept})
+            assert told.headers["content-type"] == media_type
+            assert told.headers["vary"] == "accept"
+    assert [framing.form for framing in agent.framings] == [kind[6:] for kind in wanted.values()]
+
+
+async def test_a_page_comes_small_or_large_whole_or_cut(client: Client, agent: FakeAgent) -> None:
+    path = f"/v1/documents/{HELD.id}/pages/2"
+    async with client() as http:
+        await http.get(f"{path}?size=small")
+        await http.get(f"{path}?boxes=0,0,1,1&crop=1")
+        assert (await http.get(f"{path}?size=huge")).status_code == 400
+    assert agent.framings == [Framing(size="small"), Framing(cut="marks")]
+
+
+async def test_a_document_without_page_images_offers_none_and_says_so(
+    client: Client, agent: FakeAgent, shelf: FakeShelf
+) -> None:
+    shelf.imageless.add(HELD.id)
+    agent.images[(HELD.id, 1)] = NoPageImage("report.txt has no page images.")
+    async with client() as http:
+        assert (await http.get(f"/v1/documents/{HELD.id}")).json()["page_images"] == []
+        told = await http.get(f"/v1/documents/{HELD.id}/pages/1")
+    assert (told.status_code, told.json()["code"]) == (404, "no_page_image")
+
+
+async def test_a_page_is_told_as_text(client: Client, agent: FakeAgent) -> None:
+    agent.texts[(HELD.id, 1)] = ("Annual leave is 25 days.", "Parking is free.")
+    async with client() as http:
+        told = await http.get(f"/v1/documents/{HELD.id}/pages/1/text")
+        absent = await http.get(f"/v1/documents/{FOREIGN.id}/pages/1/text")
+    check("page_text", told.json())
+    assert told.json() == {"no": 1, "passages": ["Annual leave is 25 days.", "Parking is free."]}
+    assert (absent.status_code, absent.json()["code"]) == (404, "not_found")

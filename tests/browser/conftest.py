@@ -138,6 +138,8 @@ def tab(chromium: str) -> Iterator[Tab]:
 
 
 HELD = replace(a_document("report.pdf", tenant="default"), pages=5)
+#: A document of a format without pages.
+NOTES = replace(a_document("notes.md", tenant="default"), pages=2)
 
 
 @pytest.fixture
@@ -149,8 +151,16 @@ def agent() -> FakeAgent:
     evil = Sentence(
         text="<img src=x onerror=window.owned=1><b>bold</b> ![x](http://evil.example/x)", citations=(1,)
     )
+    noted = replace(
+        a_citation(1, page_no=1),
+        document_id=NOTES.id,
+        name=NOTES.name,
+        quote="Capital spending was 1,284 (in millions).",
+        boxes=(),
+    )
     agent = FakeAgent(
         {
+            "notes": telling(an_answer(two[0], citations=(noted,)), *steps),
             "spending": telling(an_answer(*two, citations=cited, dropped=1), *steps),
             "attack": telling(an_answer(evil, citations=cited[:1]), *steps),
             "nothing": telling(
@@ -165,13 +175,19 @@ def agent() -> FakeAgent:
         picture = io.BytesIO()
         Image.new("RGB", (600, 800), (255, 255, 250 - no)).save(picture, "PNG")
         agent.images[(HELD.id, no)] = picture.getvalue()
+    agent.texts[(NOTES.id, 1)] = (
+        "Cash flows\nWhat was spent, and on what.",
+        "It went up. Capital spending was\n1,284 (in   millions). <img src=x onerror=window.owned=1>",
+        "Plant | 2023: 5 | 2024: 7",
+    )
     return agent
 
 
 @pytest.fixture
 def page(agent: FakeAgent, tmp_path: Path) -> Iterator[str]:
     """Serve the house on loopback; return its address."""
-    shelf = FakeShelf(HELD)
+    shelf = FakeShelf(HELD, NOTES)
+    shelf.imageless.add(NOTES.id)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         app = create_app(a_house(agent, shelf), settings=ApiSettings(home=tmp_path))
         app.state.shelf = shelf

@@ -55,8 +55,9 @@ def test_brackets_walk_the_citations_without_loading_a_page_again(
     assert tab.run("document.querySelector('.source[data-cite=\"2\"]').ariaPressed") == "true"
     tab.key("[")
     tab.wait("document.getElementById('v-page').textContent.startsWith('page 2')")
-    seen = [(one, no) for one, no, _, _ in agent.pages]
-    assert len(seen) == len(set(seen)), "no page is loaded twice"
+    seen = [(page[:2], framing.size) for page, framing in zip(agent.pages, agent.framings, strict=True)]
+    assert len(seen) == len(set(seen)), "no page is loaded twice in the same size"
+    assert {framing.form for framing in agent.framings} == {"webp"}
     assert asked <= len(seen)
 
 
@@ -99,6 +100,22 @@ def test_escape_stops_the_work_on_the_server(tab: Tab, page: str, agent: FakeAge
     assert agent.cancelled == 1
 
 
+def test_a_page_without_an_image_is_shown_as_text_with_the_quote_marked(tab: Tab, page: str) -> None:
+    tab.open(page)
+    tab.ask("notes")
+    tab.wait(DONE)
+    marked = tab.wait("document.querySelector('#v-text mark')?.innerText")
+    assert marked.split() == ["1Capital", "spending", "was", "1,284", "(in", "millions)."]
+    assert tab.run("document.querySelectorAll('#v-text p').length") == 3
+    assert tab.run("document.querySelectorAll('#v-text img, #v-text script').length") == 0
+    assert tab.run("document.getElementById('v-paper').checkVisibility()") is False
+    assert tab.run("document.getElementById('v-quote').hidden"), "the quote is in the text already"
+    tab.wait("document.querySelectorAll('.thumb').length > 0")
+    assert tab.run("document.querySelectorAll('.thumb img').length") == 0
+    assert tab.run("window.owned === undefined")
+    assert tab.complaints == []
+
+
 def test_a_link_leads_to_a_page(tab: Tab, page: str) -> None:
     tab.open(f"{page}/?d={HELD.id}&page=4")
     tab.wait("document.getElementById('v-page').textContent === 'page 4 of 5'")
@@ -116,10 +133,10 @@ def test_a_document_is_added_and_removed(tab: Tab, page: str) -> None:
         " input.dispatchEvent(new Event('change')) })()"
     )
     tab.wait("document.querySelector('#uploads .added') !== null")
-    tab.wait("document.querySelectorAll('#documents tr').length === 2")
+    tab.wait("document.querySelectorAll('#documents tr').length === 3")
     tab.run("document.querySelector('[aria-label=\"Remove new.txt\"]').click()")
     tab.run("[...document.querySelectorAll('.danger')].find(b => !b.hidden).click()")
-    tab.wait("document.querySelectorAll('#documents tr').length === 1")
+    tab.wait("document.querySelectorAll('#documents tr').length === 2")
 
 
 @pytest.mark.parametrize("width", [360, 390])

@@ -5,17 +5,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from ingest.drawing import encode
 from ingest.errors import Damaged
 from ingest.index import Index
 from ingest.index_edge import edge_sparse_encoder
 from ingest.index_server import ServerIndex
-from ingest.records import Box, Element, Page, Reading, Span
+from ingest.records import Box, Element, Page, PictureFormat, Reading, Span
 from ingest.sources import Source
 from ingest.vision import Finding, View
 
@@ -40,7 +43,8 @@ class FakeReader:
 
     version: str = "fake-1"
     read_paths: list[Path] = field(default_factory=list)
-    rendered: list[tuple[Path, str, int, tuple[Box, ...], tuple[Box, ...]]] = field(default_factory=list)
+    rendered: list[tuple[Path, str, int, int | None, PictureFormat]] = field(default_factory=list)
+    has_image: bool = True
     png: bytes = b""
 
     async def read(self, source: Source, *, pages_dir: Path, on_page: Callable[[int, int], None]) -> Reading:
@@ -58,7 +62,15 @@ class FakeReader:
             )
             (pages_dir / f"{no}.png").write_bytes(b"png")
             pages.append(
-                Page(no=no, width_pt=1, height_pt=1, read_by="file", reason="text", elements=elements)
+                Page(
+                    no=no,
+                    width_pt=1,
+                    height_pt=1,
+                    read_by="file",
+                    reason="text",
+                    elements=elements,
+                    has_image=self.has_image,
+                )
             )
             on_page(no, text.count("\f") + 1)
         return Reading(name=source.name, outcome="ok", pages=tuple(pages))
@@ -71,12 +83,13 @@ class FakeReader:
         *,
         pages_dir: Path,
         dpi: int,
-        marks: Sequence[Box] = (),
-        veils: Sequence[Box] = (),
+        longest: int | None = None,
+        form: PictureFormat = "png",
     ) -> bytes:
-        """Record what was drawn."""
-        self.rendered.append((path, media_type, page_no, tuple(marks), tuple(veils)))
-        return self.png
+        """Record what was made."""
+        self.rendered.append((path, media_type, page_no, longest, form))
+        with Image.open(BytesIO(self.png)) as picture:
+            return encode(picture, form)
 
 
 @dataclass

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ingest.errors import NoPageImage
 from ingest.index import Found, Index
 from ingest.library import Shelves, fused
+from ingest.page_images import LARGE, SMALL
 from ingest.pipeline import Pipeline, original
-from ingest.records import Box, Scope
+from ingest.records import Box, Framing, Scope
 from ingest.registry import Registry
 from ingest.settings import IngestSettings
 from tests.fakes import a_chunk, a_document
@@ -80,7 +82,7 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
     index = await an_index_in_memory()
     registry = Registry.open(tmp_path / "registry.sqlite")
     picture = BytesIO()
-    Image.new("RGB", (200, 100)).save(picture, "PNG")
+    Image.new("RGB", (200, 100), "white").save(picture, "PNG")
     yield Room(tmp_path, index, registry, FakeReader(png=picture.getvalue()), FakeVision(), FakeReranker())
     await registry.close()
     await index.close()
@@ -154,11 +156,57 @@ async def test_a_page_is_drawn_from_the_kept_copy_with_marks_and_veils(room: Roo
     document_id = await room.add("leave.txt", "Annual leave.")
     document = await room.registry.get(document_id, scope=ACME)
     assert document is not None
+    library = room.shelves()
+    plain = await library.page_image(document_id, 1, scope=ACME)
     mark, veil = Box(x0=0, y0=0, x1=0.5, y1=0.5), Box(x0=0.5, y0=0.5, x1=1, y1=1)
-    png = await room.shelves().page_image(document_id, 1, scope=ACME, marks=[mark], veils=[veil])
-    assert png == room.reader.png
+    drawn = await library.page_image(document_id, 1, scope=ACME, marks=[mark], veils=[veil])
+    assert plain is not None
+    assert drawn is not None
+    assert pixel(drawn, (10, 10)) != pixel(plain, (10, 10))
+    assert pixel(drawn, (190, 90)) == (40, 44, 52)
     kept = original(room.folder / "files", document)
-    assert room.reader.rendered == [(kept, "text/plain", 1, (mark,), (veil,))]
+    assert room.reader.rendered == [(kept, "text/plain", 1, LARGE, "webp")], "made once, drawn on twice"
+    assert await library.page_image(document_id, 1, scope=ACME) == plain, "the next caller sees no mark"
+
+
+async def test_a_page_comes_in_two_sizes_and_two_formats(room: Room) -> None:
+    document = await room.add("leave.txt", "Annual leave.")
+    for size, longest in (("small", SMALL), ("large", LARGE)):
+        for form in ("png", "webp"):
+            framing = Framing(size=size, form=form)  # type: ignore[arg-type]
+            image = await room.shelves().page_image(document, 1, scope=ACME, framing=framing)
+            assert image is not None
+            assert Image.open(BytesIO(image)).format == form.upper()
+        assert room.reader.rendered[-1][3] == longest
+    assert len(room.reader.rendered) == 2
+
+
+async def test_a_region_is_cut_with_a_margin_and_its_veils_stay(room: Room) -> None:
+    document = await room.add("leave.txt", "Annual leave.")
+    mark = Box(x0=0.4, y0=0.4, x1=0.6, y1=0.6)
+    image = await room.shelves().page_image(
+        document, 1, scope=ACME, marks=[mark], veils=[mark], framing=Framing(cut="marks")
+    )
+    assert image is not None
+    assert Image.open(BytesIO(image)).size == (52, 26)
+    assert pixel(image, (26, 13)) == (40, 44, 52)
+
+
+async def test_a_page_without_an_image_says_so_to_its_readers_and_to_nobody_else(room: Room) -> None:
+    room.reader.has_image = False
+    document = await room.add("leave.txt", "Annual leave.", groups=("board",))
+    board = replace(ACME, groups=("board",))
+    with pytest.raises(NoPageImage):
+        await room.shelves().page_image(document, 1, scope=board)
+    for scope, page_no in ((ACME, 1), (board, 2), *((one, 1) for one in FOREIGN)):
+        assert await room.shelves().page_image(document, page_no, scope=scope) is None
+    [hit] = await room.shelves().search("leave", scope=board, limit=5)
+    [finding] = await room.shelves().look([hit.chunk], question="?", scope=board)
+    assert (finding.outcome, room.reader.rendered) == ("nothing", [])
+
+
+def pixel(image: bytes, spot: tuple[int, int]) -> object:
+    return Image.open(BytesIO(image)).convert("RGB").getpixel(spot)
 
 
 async def test_looking_shows_the_region_with_a_margin(room: Room) -> None:

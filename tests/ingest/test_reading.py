@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ingest import child
 from ingest.errors import Damaged, Encrypted, TooManyPages, Unreadable
 from ingest.reading import READER, Reader
-from ingest.records import Box, Page
+from ingest.records import Page
 from ingest.settings import IngestSettings
 from ingest.sources import open_source
 from tests.ingest.tiny_pdf import Sheet, Text, tiny_pdf
@@ -124,12 +124,10 @@ async def test_a_format_without_pages_is_set_and_shown(tmp_path: Path) -> None:
     assert page.read_by == "file"
     assert page.elements[0].text == "name | price\nNut | price: 3\nBolt | price: 4"
     assert told == [(1, 1)]
-    box = page.elements[0].spans[-1].box
     shown = await Reader(SETTINGS).render(
-        tmp_path / "a.csv", "text/csv", 1, pages_dir=tmp_path / "pages", dpi=120, marks=[box]
+        tmp_path / "a.csv", "text/csv", 1, pages_dir=tmp_path / "pages", dpi=120
     )
     plain = (tmp_path / "pages" / "1.png").read_bytes()
-    assert shown != plain
     assert Image.open(BytesIO(shown)).size == Image.open(BytesIO(plain)).size
 
 
@@ -141,13 +139,13 @@ async def test_a_page_that_is_not_there_cannot_be_shown(tmp_path: Path) -> None:
         await Reader(SETTINGS).render(tmp_path / "a.csv", "text/csv", 7, pages_dir=tmp_path, dpi=72)
 
 
-async def test_veils_hide_what_stands_below_them(tmp_path: Path) -> None:
+async def test_a_page_is_shown_in_the_size_and_format_asked_for(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(words(1))
-    whole = Box(x0=0, y0=0, x1=1, y1=1)
-    png = await Reader(SETTINGS).render(
-        tmp_path / "a.pdf", "application/pdf", 1, pages_dir=tmp_path, dpi=72, marks=[whole], veils=[whole]
+    image = await Reader(SETTINGS).render(
+        tmp_path / "a.pdf", "application/pdf", 1, pages_dir=tmp_path, dpi=72, longest=300, form="webp"
     )
-    assert len(Image.open(BytesIO(png)).convert("RGB").getcolors() or []) == 1
+    shown = Image.open(BytesIO(image))
+    assert (shown.format, max(shown.size)) == ("WEBP", 300)
 
 
 async def test_a_picture_is_one_scanned_page(tmp_path: Path) -> None:

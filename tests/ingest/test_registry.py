@@ -177,3 +177,12 @@ def test_a_file_that_is_no_registry_does_not_open(tmp_path: Path) -> None:
     path.write_bytes(b"not a database, " * 100)
     with pytest.raises(LibraryError, match="does not open"):
         Registry.open(path)
+
+
+async def test_a_page_comes_back_with_what_is_wrong_with_it(registry: Registry) -> None:
+    lost = replace(page(2), flags=("hidden_text", "lost"), lost="timeout", has_image=False)
+    await registry.commit(document(), [page(1), lost], recipe="v1")
+    whole, part = await registry.pages(document().id, scope=ACME)
+    assert (whole.flags, whole.lost, whole.has_image) == ((), None, True)
+    assert (part.flags, part.lost, part.has_image) == (("hidden_text", "lost"), "timeout", False)
+    assert [await registry.has_image(document().id, no) for no in (1, 2, 3)] == [True, False, False]

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import BaseModel
 
+from ingest.drawing import to_png
 from ingest.errors import ModelDown, Unreadable
 from ingest.ocr import picture_words, read_scan
-from ingest.pages import to_png
 from ingest.served import Message
 from ingest.vision import OcrLayout, ServedVision, View
 
