@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ingest.chunk import indexed_text
+from ingest.errors import NoPageImage
 from ingest.index import Found, Index
 from ingest.pipeline import original, page_pictures
 from ingest.records import Box, Chunk, Document, Hit, Scope
@@ -228,7 +229,10 @@ class Shelves:
         """Crop a chunk's region from its page, with the scope judged again; None where it may not be seen."""
         if not await self.chunks([chunk.id], scope=scope):
             return None
-        png = await self.page_image(chunk.document_id, chunk.page_no, scope=scope)
+        try:
+            png = await self.page_image(chunk.document_id, chunk.page_no, scope=scope)
+        except NoPageImage:
+            return None
         if png is None:
             return None
         if not chunk.spans:

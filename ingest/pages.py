@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import math
 import re
+import stringprep
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ _MAX_PIXELS = 25_000_000
 #: Pages with more drawing objects than this are charts and maps; their pictures are not counted.
 _MAX_OBJECTS = 20_000
 _MIN_WORDS = 25
+#: Files embedded in one PDF that are taken out.
+_MAX_EMBEDDED = 2_000
 _PICTURE_SHARE = 0.5
 
 # Own prototypes for calls in tight loops: plain integers come back instead of pointer objects (3 x faster).
@@ -482,3 +485,37 @@ def _pixels(box: Box, size: tuple[int, int], *, margin: int) -> tuple[int, int, 
     x0, x1 = sorted((math.floor(box.x0 * width) - margin, math.ceil(box.x1 * width) + margin))
     y0, y1 = sorted((math.floor(box.y0 * height) - margin, math.ceil(box.y1 * height) + margin))
     return max(0, x0), max(0, y0), min(width - 1, x1), min(height - 1, y1)
+
+
+def unlock_pdf(path: Path, password: str, to: Path) -> None:
+    """Write the PDF at `path` without its password to `to`; raises Encrypted for a wrong one, or Damaged."""
+    for attempt in dict.fromkeys((password, _sasl_prepared(password))):
+        try:
+            document = pdfium.PdfDocument(path, password=attempt)
+        except pdfium.PdfiumError as error:
+            if "password" not in str(error).lower():
+                raise Damaged("The PDF does not open; export it again at its source.") from error
+            continue
+        try:
+            document.save(to, flags=raw.FPDF_REMOVE_SECURITY)
+        finally:
+            document.close()
+        return
+    raise Encrypted("The password does not open the PDF; check it and try again.")
+
+
+def _sasl_prepared(password: str) -> str:
+    """Prepare a password as PDF 2.0 asks for (RFC 4013): spaces plain, what maps to nothing gone."""
+    spaced = "".join(" " if stringprep.in_table_c12(c) else c for c in password)
+    return unicodedata.normalize("NFKC", "".join(c for c in spaced if not stringprep.in_table_b1(c)))
+
+
+def embedded_files(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the files embedded in a PDF: (name, content); one that does not come out is left out."""
+    with open_pdf(path) as document:
+        for index in range(min(document.count_attachments(), _MAX_EMBEDDED)):
+            try:
+                attachment = document.get_attachment(index)
+                yield attachment.get_name() or f"attachment {index + 1}", bytes(attachment.get_data())
+            except pdfium.PdfiumError:
+                continue
