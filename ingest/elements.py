@@ -74,7 +74,7 @@ def read_sections(path: Path, media_type: str, read_picture: ReadPicture | None)
         return _read_office(path, media_type, read_picture)
     if media_type in _OWN_SECTIONS:
         return _OWN_SECTIONS[media_type](path)
-    read = _FLOWING.get(media_type, lambda content: plain_text(decode(content)))
+    read = _FLOWING.get(media_type, _read_plain)
     return list(split(read(path.read_bytes())))
 
 
@@ -273,7 +273,9 @@ def _partitioned(page: str) -> list[Piece]:
     from unstructured.partition.html import partition_html
 
     elements = partition_html(text=page, languages=[""], image_alt_mode=None)
-    return [piece for element in elements if (piece := _piece(element))]
+    # What a picture is said to show (`alt`) is not what the page shows.
+    seen = (element for element in elements if element.category != "Image")
+    return [piece for element in seen if (piece := _piece(element))]
 
 
 def visible_html(text: str) -> str:
@@ -401,6 +403,10 @@ def slide_notes(path: Path) -> dict[int, str]:
         if frame is not None and (text := clean(frame.text)):
             notes[no] = text
     return notes
+
+
+def _read_plain(content: bytes) -> list[Piece]:
+    return plain_text(decode(content))
 
 
 def _read_md(content: bytes) -> list[Piece]:

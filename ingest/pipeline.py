@@ -195,10 +195,10 @@ class Pipeline:
     ) -> None:
         """Take off what was packed in a file and is no longer: all but `keep` and what is packed in those."""
         inside = await self._registry.packed_in(tenant=tenant, collection=collection, source_key=source_key)
-        for key, document_id in inside.items():
+        for key, inner in inside.items():
             if not any(key == kept or key.startswith(f"{kept}/") for kept in keep):
-                async with self._turn(document_id):
-                    await self._take_off(document_id)
+                async with self._turn(inner):
+                    await self._take_off(inner)
 
     async def _add(self, path: Path, order: _Order) -> Outcome:
         source = await anyio.to_thread.run_sync(
@@ -220,7 +220,7 @@ class Pipeline:
                 await self._clear(order.document_id)
 
     async def _add_packed(self, source: Source, order: _Order) -> tuple[Outcome, ...]:
-        """Add each file that is packed in a file as a document of its own, and take off those no longer there.
+        """Add each file that is packed in a file as a document of its own, and take off what is gone.
 
         Trouble that passes (a model server down) is raised: the whole file is then tried again.
         """

@@ -2,9 +2,9 @@
 
 A page whose child dies or runs out of time is tried once more by itself and then given up *by name*: it stays
 in the document, empty, with the reason. Text layers come first, in ranges; pages that need eyes follow one
-by one, so that progress is seen and one bad scan costs one page. When the time of the whole file is over, what
-is left is given up by name too. Office files are set on pages by LibreOffice where it is installed; what is
-packed in a file is read like a file of its own.
+by one, so that progress is seen and one bad scan costs one page. When the time of the whole file is over,
+what is left is given up by name too. Office files are set on pages by LibreOffice where it is installed; what
+is packed in a file is read like a file of its own.
 """
 
 from __future__ import annotations
