@@ -23,6 +23,8 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _DECLARED = re.compile(rb"(?:charset\s*=\s*[\"']?|encoding\s*=\s*[\"'])([\w.:-]{2,30})", re.IGNORECASE)
+#: Signs that stand beside letters in honest text.
+_SIGNS = "°€£¥©®™§"
 #: Looked at to tell an encoding; all of it is decoded then.
 _SAMPLE = 64 * 1024
 _SINGLE_BYTE = ("cp1252", "cp1250", "iso8859_2")
@@ -109,6 +111,8 @@ def _oddness(text: str) -> float:
         category = unicodedata.category(character)
         if category in {"Cc", "Cn", "Co"}:
             odd += 3
+        elif category[0] == "S" and character not in _SIGNS:
+            odd += before.isalpha() or after.isalpha()
         elif category[0] != "L":
             odd += (before.isalpha() and after.isalpha()) and category not in {"Pi", "Pf", "Pd", "Mn"}
         elif character.isupper() and before.islower():

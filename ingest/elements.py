@@ -88,6 +88,8 @@ def _read_office(path: Path, media_type: str, read_picture: ReadPicture | None) 
     for element in elements:
         if piece := _piece(element):
             slides.setdefault(element.metadata.page_number or 1, []).append(piece)
+    for no, text in slide_notes(path).items():
+        slides.setdefault(no, []).append(Piece(kind="paragraph", text=f"Speaker notes: {text}"))
     return [slides[no] for no in sorted(slides)]
 
 
@@ -387,7 +389,7 @@ def _read_pptx(path: Path, pictures: _Pictures | None) -> list[Any]:
             filename=str(path),
             languages=[""],
             include_page_breaks=False,
-            include_slide_notes=True,
+            include_slide_notes=False,
             strategy="hi_res",
         )
     )
