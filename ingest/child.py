@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import resource
+import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -17,15 +19,27 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.errors import Damaged, IngestError, NeedsProgram, TooManyPages, Unreadable
+from ingest.errors import (
+    Damaged,
+    IngestError,
+    NeedsProgram,
+    TooLarge,
+    TooManyPages,
+    Unreadable,
+    UnsafeMarkup,
+)
 from ingest.records import Page, PageFlag, PictureFormat, ReadBy
 from ingest.ruled import Stroke
 from ingest.settings import IngestSettings
+from ingest.sources import PDF
 from ingest.structure import Block, Rect, Word
 
 if TYPE_CHECKING:
+    from ingest.packed import Packed, Room
     from ingest.pages import Sheet
 
+#: CPU seconds of one call, in pages' time: the clock of the parent is stricter while it lives.
+_CPU_PAGES = 10
 #: Longest side of a picture as kept, pixels.
 _MAX_SIDE = 4000
 #: How much of a scan's own layer must be what its picture says, and below what share it says something else.
@@ -65,9 +79,19 @@ class Draft:
 
 
 def bound(settings: IngestSettings) -> None:
+    """Bound this process in memory, CPU and bytes written; a child outlives no parent by much."""
     logging.disable(logging.WARNING)
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (settings.read_memory_bytes, hard))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = int(used.ru_utime + used.ru_stime + _CPU_PAGES * settings.page_timeout_s * max(1, settings.threads))
+    limits = (
+        (resource.RLIMIT_AS, settings.read_memory_bytes),
+        (resource.RLIMIT_CPU, cpu + 1),
+        (resource.RLIMIT_FSIZE, settings.max_unpacked_bytes),
+        (resource.RLIMIT_CORE, 0),
+    )
+    for limit, most in limits:
+        hard = resource.getrlimit(limit)[1]
+        resource.setrlimit(limit, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def lost_page(no: int, *, code: str, reason: str) -> Draft:
@@ -291,18 +315,23 @@ def _read_crop(png: bytes, raw: Draft, rect: Rect, settings: IngestSettings) -> 
 def normalise(path: Path, pages_dir: Path, settings: IngestSettings) -> list[tuple[float, float]]:
     """Write a picture's frames as upright PNGs and return their sizes in points."""
     bound(settings)
+    import pi_heif
     from PIL import Image, ImageOps, ImageSequence
 
     from ingest.drawing import to_png
+    from ingest.sources import judge_size
 
+    pi_heif.register_heif_opener()
     sizes: list[tuple[float, float]] = []
     try:
-        with Image.open(path) as image:
-            # Only TIFF has pages; the frames of a WebP are an animation.
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Only TIFF has pages; the frames of a WebP or GIF are an animation.
             frames = ImageSequence.Iterator(image) if image.format == "TIFF" else iter([image])
             for no, frame in enumerate(frames, start=1):
                 if no > settings.max_pages:
                     raise TooManyPages(f"The picture has more than {settings.max_pages} pages; split it.")
+                judge_size(*frame.size)
                 dpi = float(frame.info.get("dpi", (0, 0))[0]) or 150.0
                 upright = ImageOps.exif_transpose(frame)
                 picture = Image.new("RGB", upright.size, "white")
@@ -311,39 +340,90 @@ def normalise(path: Path, pages_dir: Path, settings: IngestSettings) -> list[tup
                 sizes.append((picture.width * points, picture.height * points))
                 picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
                 (pages_dir / f"{no}.png").write_bytes(to_png(picture))
-    except (OSError, ValueError, SyntaxError) as error:
+    except Image.DecompressionBombError as error:
+        raise TooLarge("The picture has far too many pixels; scale it down and add it again.") from error
+    except (OSError, ValueError, SyntaxError, EOFError, ZeroDivisionError, RuntimeError) as error:
         raise Damaged("The picture is cut off or broken; export it again at its source.") from error
     return sizes
 
 
-def set_pages(
-    path: Path, media_type: str, name: str, pages_dir: Path, settings: IngestSettings
-) -> list[Page]:
-    """Read a format without pages and set it on pages of our own."""
+def read_sections(path: Path, media_type: str, reason: str, settings: IngestSettings) -> list[Page]:
+    """Read a format without pages: one page a section."""
     bound(settings)
-    from ingest.drawing import to_png
-    from ingest.elements import read_pieces
-    from ingest.typeset import blank, typeset
+    from ingest.sections import paged
 
+    with _edge():
+        from ingest.elements import read_sections
+
+        sections = read_sections(path, media_type, _picture_reader(settings))
+        return paged(sections, max_pages=settings.max_pages, reason=reason)
+
+
+def _picture_reader(settings: IngestSettings) -> Callable[[bytes], list[str]] | None:
+    """Return what reads the words in an office file's pictures; None without the extra `local`."""
+    if not (find_spec("rapidocr") and find_spec("onnxruntime")):
+        return None
+    from ingest import ocr
+
+    return partial(ocr.picture_words, threads=_threads(settings))
+
+
+def slide_notes(path: Path, settings: IngestSettings) -> dict[int, str]:
+    """Return the speaker notes of a PPTX by the number of the slide."""
+    bound(settings)
+    with _edge():
+        from ingest import elements
+
+        return elements.slide_notes(path)
+
+
+def unlock(path: Path, media_type: str, password: str, to: Path, settings: IngestSettings) -> None:
+    """Write a file that wants a password without it to `to`."""
+    bound(settings)
+    with _edge():
+        if media_type == PDF:
+            from ingest.pages import unlock_pdf
+
+            unlock_pdf(path, password, to)
+        else:
+            from ingest.locked import unlock_office
+
+            unlock_office(path, password, to)
+
+
+def is_locked(path: Path, settings: IngestSettings) -> bool:
+    """Say whether an office file from before 2007 wants a password."""
+    bound(settings)
+    with _edge():
+        from ingest import locked
+
+        return locked.is_locked(path)
+
+
+def unpack(
+    path: Path, media_type: str, folder: Path, room: Room, password: str | None, settings: IngestSettings
+) -> list[Packed]:
+    """Write what is packed in a file into `folder`."""
+    bound(settings)
+    with _edge():
+        from ingest import packed
+
+        return packed.unpack(path, media_type, folder, room, password)
+
+
+@contextmanager
+def _edge() -> Iterator[None]:
+    """Give whatever a parser raises a name of ours."""
     try:
-        sections = read_pieces(path, media_type)
-    except IngestError:
+        yield
+    except (IngestError, MemoryError):
         raise
-    except MemoryError:
-        raise
-    except Exception as error:  # the edge of a process: parsers of ten formats raise whatever they like
+    except RecursionError as error:
+        raise UnsafeMarkup("The file nests deeper than any honest one; do not trust it.") from error
+    except Exception as error:  # the edge of a process: parsers of twenty formats raise whatever they like
         raise Damaged(
             f"The file does not open as what it is ({type(error).__name__}); save it again at its source."
         ) from error
-    pages: list[Page] = []
-    for sheet in typeset(sections, name=name, max_pages=settings.max_pages):
-        (pages_dir / f"{sheet.page.no}.png").write_bytes(to_png(sheet.picture))
-        pages.append(sheet.page)
-    if not pages:
-        sheet = blank(name)
-        (pages_dir / "1.png").write_bytes(to_png(sheet.picture))
-        pages.append(sheet.page)
-    return pages
 
 
 def render(

@@ -7,12 +7,15 @@ nowhere else. Pages run in child processes: pdfium knows no threads.
 from __future__ import annotations
 
 import math
+import stringprep
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pypdfium2 as pdfium
+import pypdfium2.raw as raw
 
 from ingest.drawing import encode
 from ingest.errors import Damaged, Encrypted, Unreadable
@@ -27,6 +30,8 @@ _MAX_PIXELS = 25_000_000
 _TINY, _TINY_RUN = 2.0, 6
 #: Share of the page that pictures must cover before unpainted words can be the layer of a scan.
 _SCAN_SHARE = 0.5
+#: Files embedded in one PDF that are taken out.
+_MAX_EMBEDDED = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,3 +226,37 @@ def render_pdf(
         except (pdfium.PdfiumError, ValueError) as error:
             raise Unreadable(f"Page {no} cannot be drawn; export the PDF again at its source.") from error
         return encode(picture, form)
+
+
+def unlock_pdf(path: Path, password: str, to: Path) -> None:
+    """Write the PDF at `path` without its password to `to`; raises Encrypted for a wrong one, or Damaged."""
+    for attempt in dict.fromkeys((password, _sasl_prepared(password))):
+        try:
+            document = pdfium.PdfDocument(path, password=attempt)
+        except pdfium.PdfiumError as error:
+            if "password" not in str(error).lower():
+                raise Damaged("The PDF does not open; export it again at its source.") from error
+            continue
+        try:
+            document.save(to, flags=raw.FPDF_REMOVE_SECURITY)
+        finally:
+            document.close()
+        return
+    raise Encrypted("The password does not open the PDF; check it and try again.")
+
+
+def _sasl_prepared(password: str) -> str:
+    """Prepare a password as PDF 2.0 asks for (RFC 4013): spaces plain, what maps to nothing gone."""
+    spaced = "".join(" " if stringprep.in_table_c12(c) else c for c in password)
+    return unicodedata.normalize("NFKC", "".join(c for c in spaced if not stringprep.in_table_b1(c)))
+
+
+def embedded_files(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the files embedded in a PDF: (name, content); one that does not come out is left out."""
+    with open_pdf(path) as document:
+        for index in range(min(document.count_attachments(), _MAX_EMBEDDED)):
+            try:
+                attachment = document.get_attachment(index)
+                yield attachment.get_name() or f"attachment {index + 1}", bytes(attachment.get_data())
+            except pdfium.PdfiumError:
+                continue

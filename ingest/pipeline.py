@@ -13,6 +13,7 @@ import hashlib
 import logging
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,12 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.chunk import chunk_pages, indexed_text
-from ingest.errors import Damaged, IngestError, LibraryError
+from ingest.errors import Damaged, IngestError, InputError, LibraryError
 from ingest.index import Index, Point
+from ingest.packed import Packed, Room
 from ingest.records import Chunk, Document, Outcome, Page, Reading, Scope, document_id
 from ingest.registry import Quarantined, Registry, Shelved
 from ingest.settings import IngestSettings
-from ingest.sources import Source, open_source
+from ingest.sources import CONTAINERS, PDF, Source, open_source
 
 if TYPE_CHECKING:
     # For types only: it opens ONNX Runtime, which a served profile does without.
@@ -53,11 +55,19 @@ _COPIED_AT_ONCE = 1024 * 1024
 class PageReader(Protocol):
     """What reads pages (`reading.Reader`)."""
 
-    #: Names how pages are read: another version, other chunk ids.
-    version: str
+    @property
+    def version(self) -> str:
+        """Name how pages are read: another version, other chunk ids."""
+        ...
 
-    async def read(self, source: Source, *, pages_dir: Path, on_page: Callable[[int, int], None]) -> Reading:
-        """Read every page; images of pages that the file itself cannot show go to `pages_dir`."""
+    async def read_alone(
+        self, source: Source, *, pages_dir: Path, on_page: Callable[[int, int], None]
+    ) -> Reading:
+        """Read every page of the file itself; images that it cannot show itself go to `pages_dir`."""
+        ...
+
+    async def unpack(self, source: Source, *, folder: Path, room: Room, depth: int) -> list[Packed]:
+        """Write what is packed in the file into `folder`."""
         ...
 
 
@@ -78,6 +88,9 @@ class _Order:
     collection: str
     groups: tuple[str, ...]
     tell: OnProgress
+    #: What may still be unpacked, and how deep the file itself was packed.
+    room: Room
+    depth: int = 0
 
     @property
     def document_id(self) -> str:
@@ -145,19 +158,17 @@ class Pipeline:
             collection=collection,
             groups=tuple(sorted(set(groups))),
             tell=on_progress or _tell_nobody,
+            room=Room.of(self._settings),
         )
+        return await self._added(path, order)
+
+    async def _added(self, path: Path, order: _Order) -> Outcome:
         async with self._turn(order.document_id):
             try:
                 return await self._add(path, order)
             except IngestError as error:
                 log.info("document %s failed: %s", order.document_id, error.code)
-                return Outcome(
-                    name=name,
-                    outcome="failed",
-                    id=order.document_id,
-                    reason=error.code,
-                    detail=error.detail,
-                )
+                return _failed(order, error)
 
     async def remove(self, document_id: str, *, scope: Scope) -> bool:
         """Take a document off the shelf (or the quarantine list); False: absent or not allowed."""
@@ -166,25 +177,74 @@ class Pipeline:
                 kept_off = await self._registry.quarantined(scope=scope)
                 listed = any(row.document_id == document_id for row in kept_off)
                 return listed and await self._registry.release(document_id)
-            await self._registry.begin(document_id)
-            removed = await self._registry.remove(document_id)
-            await self._registry.release(document_id)
-            await self._clear(document_id)
-            return removed
+            document = await self._registry.get(document_id, scope=scope)
+            removed = await self._take_off(document_id)
+        if document is not None:
+            await self._take_off_packed(document.tenant, document.collection, document.source_key, keep=())
+        return removed
+
+    async def _take_off(self, document_id: str) -> bool:
+        await self._registry.begin(document_id)
+        removed = await self._registry.remove(document_id)
+        await self._registry.release(document_id)
+        await self._clear(document_id)
+        return removed
+
+    async def _take_off_packed(
+        self, tenant: str, collection: str, source_key: str, *, keep: Sequence[str]
+    ) -> None:
+        """Take off what was packed in a file and is no longer: all but `keep` and what is packed in those."""
+        inside = await self._registry.packed_in(tenant=tenant, collection=collection, source_key=source_key)
+        for key, inner in inside.items():
+            if not any(key == kept or key.startswith(f"{kept}/") for kept in keep):
+                async with self._turn(inner):
+                    await self._take_off(inner)
 
     async def _add(self, path: Path, order: _Order) -> Outcome:
         source = await anyio.to_thread.run_sync(
             partial(open_source, path, name=order.name, settings=self._settings)
         )
         before = await self._registry.shelved(order.document_id)
-        if before and self._is_unchanged(before, source, order):
+        unchanged = before is not None and self._is_unchanged(before, source, order)
+        if before and unchanged and (source.media_type == PDF or source.media_type not in CONTAINERS):
             return _outcome("unchanged", before.document)
         await self._registry.begin(order.document_id)
         try:
-            return await self._shelve(source, order, before)
+            # What is packed in it comes first: once its own row is there, nothing of it is missing.
+            attachments = await self._add_packed(source, order) if source.media_type in CONTAINERS else ()
+            if before and unchanged:
+                return _with(_outcome("unchanged", before.document), attachments)
+            return _with(await self._shelve(source, order, before), attachments)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._clear(order.document_id)
+
+    async def _add_packed(self, source: Source, order: _Order) -> tuple[Outcome, ...]:
+        """Add each file that is packed in a file as a document of its own, and take off what is gone.
+
+        Trouble that passes (a model server down) is raised: the whole file is then tried again.
+        """
+        folder = _folder(self._files, order.document_id, source.revision) / "packed"
+        try:
+            found = await self._reader.unpack(source, folder=folder, room=order.room, depth=order.depth)
+            outcomes = [await self._add_one(one, order) for one in found]
+            keys = [outcome.name for outcome in outcomes]
+            await self._take_off_packed(order.tenant, order.collection, order.name, keep=keys)
+            return tuple(outcomes)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+
+    async def _add_one(self, one: Packed, outer: _Order) -> Outcome:
+        order = replace(outer, name=f"{outer.name}/{one.name}", depth=outer.depth + 1)
+        if one.path is None:
+            return _failed(order, one.error or Damaged("The file does not unpack."))
+        async with self._turn(order.document_id):
+            try:
+                return await self._add(one.path, order)
+            except InputError as error:
+                log.info("document %s failed: %s", order.document_id, error.code)
+                return _failed(order, error)
 
     async def _shelve(self, source: Source, order: _Order, before: Shelved | None) -> Outcome:
         """Run the whole story for one file, up to the row that makes it visible."""
@@ -211,7 +271,9 @@ class Pipeline:
     async def _read(self, source: Source, order: _Order) -> Reading:
         folder = _folder(self._files, order.document_id, source.revision)
         kept = await anyio.to_thread.run_sync(_keep, source, folder)
-        return await self._reader.read(kept, pages_dir=folder / "pages", on_page=partial(order.tell, "read"))
+        return await self._reader.read_alone(
+            kept, pages_dir=folder / "pages", on_page=partial(order.tell, "read")
+        )
 
     async def _chunk(self, source: Source, order: _Order, pages: Sequence[Page]) -> list[Chunk]:
         cut = partial(
@@ -292,6 +354,25 @@ class Pipeline:
     def _turn(self, document_id: str) -> asyncio.Lock:
         """Return the lock of a document: the same file twice at once is one after the other."""
         return self._turns.setdefault(document_id, asyncio.Lock())
+
+
+def _failed(order: _Order, error: IngestError) -> Outcome:
+    return Outcome(
+        name=order.name, outcome="failed", id=order.document_id, reason=error.code, detail=error.detail
+    )
+
+
+def _with(outcome: Outcome, attachments: tuple[Outcome, ...]) -> Outcome:
+    """Tell with a file what became of those packed in it, the ones that failed by name and reason."""
+    if not attachments:
+        return outcome
+    everyone = [inner for one in attachments for inner in (one, *one.attachments)]
+    counts = Counter(one.outcome for one in everyone)
+    told = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    lost = [f"{one.name} ({one.reason})" for one in everyone if one.outcome in {"failed", "quarantined"}]
+    parts = [outcome.detail, f"Packed in it: {told}."]
+    parts += [f"Not on the shelf: {'; '.join(lost[:10])}{' …' if len(lost) > 10 else ''}."] if lost else []
+    return replace(outcome, detail=" ".join(filter(None, parts)), attachments=attachments)
 
 
 def _tell_nobody(stage: Stage, done: int, total: int) -> None:

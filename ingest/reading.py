@@ -2,7 +2,9 @@
 
 A page whose child dies or runs out of time is tried once more by itself and then given up *by name*: it stays
 in the document, empty, with the reason. Text layers come first, in ranges; when all are read, pages that need
-eyes follow one by one, so that progress is seen and one bad scan costs one page.
+eyes follow one by one, so that progress is seen and one bad scan costs one page. When the time of the whole
+file is over, what is left is given up by name too. Office files are set on pages by LibreOffice where it is
+installed; what is packed in a file is read like a file of its own.
 """
 
 from __future__ import annotations
@@ -17,27 +19,45 @@ from typing import TypeVar
 import anyio
 import anyio.lowlevel
 import anyio.to_process
+import anyio.to_thread
 from anyio import BrokenWorkerProcess
 
-from ingest import child
+from ingest import child, office
+from ingest.archives import WANTS_PASSWORD
 from ingest.child import Draft
 from ingest.errors import (
     Damaged,
+    Encrypted,
     IngestError,
     InputError,
     NeedsProgram,
+    NoPageImage,
     OutOfMemory,
     TimedOut,
     TooManyPages,
     Unreadable,
 )
-from ingest.records import Page, PictureFormat, Reading
+from ingest.packed import MAX_DEPTH, Packed, Room, too_deep
+from ingest.records import Element, Page, PictureFormat, Reading
 from ingest.settings import IngestSettings
-from ingest.sources import IMAGES, PDF, Source
+from ingest.sources import (
+    CONTAINERS,
+    DOC,
+    IMAGES,
+    LOCKED,
+    ODS,
+    PDF,
+    PPT,
+    PPTX,
+    XLS,
+    XLSX,
+    Source,
+    open_source,
+)
 from ingest.structure import finish
 
 #: Goes into every chunk's id: raise it whenever the same file would be read differently.
-READER = "reader-1"
+READER = "reader-2"
 
 _log = logging.getLogger(__name__)
 #: Pages of text in one call of a child; enough that the call costs nothing beside them.
@@ -46,6 +66,12 @@ _RANGE = 24
 _MAX_LOST = 5
 #: Documents without pages are read in one go; they get the time of that many pages.
 _WHOLE = 10
+#: How long before the time of the whole file its last pages are given up, so that it still ends well.
+_GRACE_S = 3.0
+#: The PDF that LibreOffice made of an office file, beside the page images.
+_OFFICE_PDF = "office.pdf"
+
+_OVER = "was not read: the time for the whole file was over"
 
 Result = TypeVar("Result")
 OnPage = Callable[[int, int], None]
@@ -54,37 +80,179 @@ OnPage = Callable[[int, int], None]
 class Reader:
     """Reads sources into pages and renders page images, each in child processes of its own."""
 
-    version = READER
-
     def __init__(self, settings: IngestSettings) -> None:
         self._settings = settings
         self._slots = anyio.Semaphore(settings.readers)
         # People wait for page images: they never queue behind a batch of documents.
         self._views = anyio.Semaphore(2)
         self._limiter = anyio.CapacityLimiter(settings.readers + 2)
+        self._has_office = settings.office == "auto" and office.program() is not None
+
+    @property
+    def version(self) -> str:
+        """Name how files are read: LibreOffice's pages are other pages, and other chunks."""
+        return f"{READER}-office" if self._has_office else READER
 
     async def read(
-        self, source: Source, *, pages_dir: Path, on_page: OnPage, only_page: int | None = None
+        self,
+        source: Source,
+        *,
+        pages_dir: Path,
+        on_page: OnPage,
+        only_page: int | None = None,
+        password: str | None = None,
+        within_s: float | None = None,
     ) -> Reading:
-        """Read every page, or `only_page` of a PDF; pictures that the file itself cannot show are written.
+        """Read every page (or `only_page` of a PDF), and what is packed in the file.
 
-        They go to `pages_dir/{no}.png`; `on_page(done, total)` is called as pages are done. Pages that are
-        lost are in the reading, flagged and with the reason; raises InputError's subclasses where the file as
-        a whole is at fault.
+        Pictures that the file itself cannot show go to `pages_dir`.
+
+        `on_page(done, total)` is called as pages are done. Pages that are lost are in the reading, flagged
+        and with the reason; raises InputError's subclasses where the file as a whole is at fault. After
+        `within_s` (by default the settings' `file_timeout_s`) what is left is given up.
         """
-        return told(source.name, await self._pages(source, pages_dir, on_page, only_page))
+        room = Room.of(self._settings)
+        seconds = within_s or self._settings.file_timeout_s
+        try:
+            with anyio.fail_after(seconds + _GRACE_S):
+                return await self._whole(
+                    source, pages_dir, on_page, room=room, depth=0, only_page=only_page, password=password
+                )
+        except TimeoutError as error:
+            raise TimedOut(f"The file could not be read within {seconds:g} s.") from error
+
+    async def read_alone(self, source: Source, *, pages_dir: Path, on_page: OnPage) -> Reading:
+        """Read a file's own pages and nothing that is packed in it."""
+        seconds = self._settings.file_timeout_s
+        try:
+            with anyio.fail_after(seconds + _GRACE_S):
+                plain = await self._unlocked(source, pages_dir, None)
+                return told(source.name, await self._pages(plain, pages_dir, on_page))
+        except TimeoutError as error:
+            raise TimedOut(f"The file could not be read within {seconds:g} s.") from error
+
+    async def unpack(
+        self, source: Source, *, folder: Path, room: Room, depth: int = 0, password: str | None = None
+    ) -> list[Packed]:
+        """Write what is packed in a file into `folder`; `room` is used up. Raises InputError's subclasses."""
+        call = partial(child.unpack, source.path, source.media_type, folder, room, password, self._settings)
+        try:
+            found = await self._in_child(call, seconds=_WHOLE * self._settings.page_timeout_s)
+        except _Lost as error:
+            raise error.kind(f"The file {error.why} while it was unpacked.") from error
+        if found and depth >= MAX_DEPTH:
+            raise too_deep()
+        room.take(found)
+        return found
+
+    async def _whole(
+        self,
+        source: Source,
+        pages_dir: Path,
+        on_page: OnPage,
+        *,
+        room: Room,
+        depth: int,
+        only_page: int | None = None,
+        password: str | None = None,
+    ) -> Reading:
+        plain = await self._unlocked(source, pages_dir, password)
+        packed: list[Packed] = []
+        if plain.media_type in CONTAINERS and plain.media_type != PDF:
+            packed = await self.unpack(
+                plain, folder=pages_dir / "packed", room=room, depth=depth, password=password
+            )
+        pages = await self._pages(plain, pages_dir, on_page, only_page)
+        if plain.media_type == PDF and only_page is None:
+            packed = await self.unpack(plain, folder=pages_dir / "packed", room=room, depth=depth)
+        attachments = [await self._inner(one, room, depth + 1) for one in packed]
+        return told(source.name, pages, attachments)
+
+    async def _inner(self, one: Packed, room: Room, depth: int) -> Reading:
+        """Read a packed file; what is wrong with it is told, and is no fault of the others."""
+        try:
+            if one.path is None:
+                raise one.error or Damaged("The file does not unpack.")
+            source = await _opened(one.path, one.name, self._settings)
+            reading = await self._whole(
+                source, one.path.with_suffix(".pages"), _tell_nobody, room=room, depth=depth
+            )
+        except InputError as error:
+            return Reading(name=one.name, outcome="failed", reason=error.code, detail=error.detail)
+        return replace(reading, name=one.name)
+
+    async def _unlocked(self, source: Source, pages_dir: Path, password: str | None) -> Source:
+        """Return a source that wants no password; raises Encrypted."""
+        locked = source.media_type == LOCKED
+        if source.media_type in {DOC, PPT, XLS}:
+            call = partial(child.is_locked, source.path, self._settings)
+            locked = await self._once(call, "The file")
+        if password is None or not (locked or source.media_type == PDF):
+            if locked:
+                raise Encrypted(WANTS_PASSWORD)
+            return source
+        await anyio.Path(pages_dir).mkdir(parents=True, exist_ok=True)
+        copy = pages_dir / "unlocked"
+        await self._once(
+            partial(child.unlock, source.path, source.media_type, password, copy, self._settings), "The file"
+        )
+        return replace(await _opened(copy, source.name, self._settings), revision=source.revision)
+
+    async def _once(self, call: Callable[[], Result], what: str) -> Result:
+        try:
+            return await self._in_child(call, seconds=self._settings.page_timeout_s)
+        except _Lost as error:
+            raise error.kind(f"{what} {error.why}; save it again at its source.") from error
 
     async def _pages(
-        self, source: Source, pages_dir: Path, on_page: OnPage, only_page: int | None
+        self, source: Source, pages_dir: Path, on_page: OnPage, only_page: int | None = None
     ) -> list[Page]:
         if source.media_type == PDF:
             return await self._read_pdf(source, on_page, only_page)
         await anyio.Path(pages_dir).mkdir(parents=True, exist_ok=True)
         if source.media_type in IMAGES:
             return await self._read_images(source, pages_dir, on_page)
-        call = partial(
-            child.set_pages, source.path, source.media_type, source.name, pages_dir, self._settings
-        )
+        if source.media_type in office.PAGED or source.media_type in office.WANTED:
+            return await self._read_office(source, pages_dir, on_page)
+        return await self._read_sections(source, on_page)
+
+    async def _read_office(self, source: Source, pages_dir: Path, on_page: OnPage) -> list[Page]:
+        """Read an office file set on pages, or without them where LibreOffice is not there or fails."""
+        if not self._has_office:
+            if source.media_type in office.WANTED:
+                raise office.needs(source.media_type)
+            return await self._read_sections(source, on_page, "LibreOffice is not here to set it on pages.")
+        try:
+            if source.media_type == ODS:
+                book = await self._converted(source, pages_dir / "office.xlsx")
+                return await self._read_sections(replace(source, path=book, media_type=XLSX), on_page)
+            pdf = await self._converted(source, pages_dir / _OFFICE_PDF)
+            pages = await self._read_pdf(replace(source, path=pdf, media_type=PDF), on_page)
+        except InputError as error:
+            if source.media_type in office.WANTED or isinstance(error, TooManyPages):
+                raise
+            await anyio.Path(pages_dir / _OFFICE_PDF).unlink(missing_ok=True)
+            return await self._read_sections(source, on_page, f"LibreOffice did not help: {error.detail}")
+        notes: dict[int, str] = {}
+        if source.media_type == PPTX:
+            notes = await self._once(partial(child.slide_notes, source.path, self._settings), "The file")
+        return [
+            replace(
+                page,
+                reason=f"Set on pages by LibreOffice. {page.reason}",
+                elements=(*page.elements, *_noted(notes.get(page.no))),
+            )
+            for page in pages
+        ]
+
+    async def _converted(self, source: Source, to: Path) -> Path:
+        async with self._slots:
+            await office.convert(source.path, source.media_type, to, self._settings)
+        return to
+
+    async def _read_sections(self, source: Source, on_page: OnPage, why: str = "") -> list[Page]:
+        reason = f"{why} The format has no pages; this is a section of its text.".strip()
+        call = partial(child.read_sections, source.path, source.media_type, reason, self._settings)
         try:
             pages = await self._in_child(call, seconds=_WHOLE * self._settings.page_timeout_s)
         except _Lost as error:
@@ -103,9 +271,16 @@ class Reader:
         longest: int | None = None,
         form: PictureFormat = "png",
     ) -> bytes:
-        """Return a page's plain picture, at most `longest` pixels on its longer side; raises Unreadable."""
-        file = path if media_type == PDF else pages_dir / f"{page_no}.png"
-        no = page_no if media_type == PDF else None
+        """Return a page's plain picture, at most `longest` pixels on its longer side.
+
+        Raises NoPageImage for a section of a format without pages, Unreadable.
+        """
+        file = path if media_type == PDF else pages_dir / _OFFICE_PDF
+        if media_type in IMAGES:
+            file = pages_dir / f"{page_no}.png"
+        elif media_type != PDF and not await anyio.Path(file).exists():
+            raise NoPageImage("The format has no pages: its text is there, a page image is not.")
+        no = None if media_type in IMAGES else page_no
         call = partial(child.render, file, no, dpi, longest, form, self._settings)
         return await self._view(call, f"Page {page_no}")
 
@@ -125,14 +300,24 @@ class Reader:
                 raise Unreadable(f"{what} {error.why}.") from error
 
     async def _in_child(self, call: Callable[[], Result], *, seconds: float) -> Result:
-        async with self._slots:
+        try:
+            with anyio.fail_after(_left_s()):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            raise _Lost(TimedOut, _OVER, over=True) from error
+        try:
             return await self._run(call, seconds)
+        finally:
+            self._slots.release()
 
     async def _run(self, call: Callable[[], Result], seconds: float) -> Result:
+        left = _left_s()
         try:
-            with anyio.fail_after(seconds):
+            with anyio.fail_after(min(seconds, left)):
                 return await anyio.to_process.run_sync(call, cancellable=True, limiter=self._limiter)
         except TimeoutError as error:
+            if left <= seconds:
+                raise _Lost(TimedOut, _OVER, over=True) from error
             raise _Lost(TimedOut, f"could not be read within {seconds:g} s") from error
         except BrokenWorkerProcess as error:
             if "initialization" in str(error):
@@ -142,7 +327,9 @@ class Reader:
             why = "needs more memory than PAGEWARDEN_INGEST_READ_MEMORY_BYTES allows"
             raise _Lost(OutOfMemory, why) from error
 
-    async def _read_pdf(self, source: Source, on_page: OnPage, only_page: int | None) -> list[Page]:
+    async def _read_pdf(
+        self, source: Source, on_page: OnPage, only_page: int | None = None
+    ) -> list[Page]:
         settings = self._settings
         try:
             total = await self._in_child(
@@ -169,7 +356,7 @@ class Reader:
                     group.start_soon(story.look, raw)
         except* IngestError as errors:
             raise _first(errors) from None
-        return _finished(story.pages[no] for no in wanted)
+        return _kept(_finished(story.pages[no] for no in wanted))
 
     async def _read_images(self, source: Source, pages_dir: Path, on_page: OnPage) -> list[Page]:
         settings = self._settings
@@ -197,7 +384,7 @@ class Reader:
         async with anyio.create_task_group() as group:
             for no in range(1, len(sizes) + 1):
                 group.start_soon(look, no)
-        return _finished(raws[no] for no in sorted(raws))
+        return _kept(_finished(raws[no] for no in sorted(raws)))
 
     async def _look(self, call: Callable[[], Draft], raw: Draft) -> Draft:
         """Read a page with eyes, or keep what is known of it together with the reason."""
@@ -225,11 +412,13 @@ def _blind(raw: Draft, *, code: str, why: str) -> Draft:
 class _Lost(Exception):
     """A child ran out of time or memory, or died."""
 
-    def __init__(self, kind: type[InputError], why: str) -> None:
+    def __init__(self, kind: type[InputError], why: str, *, over: bool = False) -> None:
         super().__init__(why)
         #: What the whole file's failure is called, if it comes to that.
         self.kind = kind
         self.why = why
+        #: Whether it was the whole file's time that ran out.
+        self.over = over
 
 
 class _Story:
@@ -278,6 +467,11 @@ class _Story:
         try:
             return await self.reader._in_child(call, seconds=settings.page_timeout_s)
         except _Lost as error:
+            if error.over:
+                reason = f"The page {error.why}."
+                return [
+                    child.lost_page(no, code=error.kind.code, reason=reason) for no in range(first, last + 1)
+                ]
             if first == last:
                 return [self._given_up(first, error)]
         return [raw for no in range(first, last + 1) for raw in await self._text_of(no, no)]
@@ -318,6 +512,31 @@ def _without(raw: Draft, chosen: set[str], most: int) -> Draft:
         return raw
     why = f"{left} pictures on it were not looked at: {most} larger ones of the document were."
     return replace(raw, pictures=kept, known=raw.known if kept else None, reason=f"{raw.reason} {why}")
+
+
+def _left_s() -> float:
+    """Return the seconds that are left of the whole file's time."""
+    return max(0.0, anyio.current_effective_deadline() - anyio.current_time() - _GRACE_S)
+
+
+def _tell_nobody(done: int, total: int) -> None:
+    """Progress that nobody asked for."""
+
+
+async def _opened(path: Path, name: str, settings: IngestSettings) -> Source:
+    return await anyio.to_thread.run_sync(partial(open_source, path, name=name, settings=settings))
+
+
+def _noted(notes: str | None) -> tuple[Element, ...]:
+    return (Element(kind="paragraph", text=f"Speaker notes: {notes}", spans=()),) if notes else ()
+
+
+def _kept(pages: list[Page]) -> list[Page]:
+    """Return the pages of which at least one was read; raises what the first was lost to."""
+    if not pages or any(page.lost is None or page.elements for page in pages):
+        return pages
+    kinds = {kind.code: kind for kind in InputError.__subclasses__()}
+    raise kinds[pages[0].lost or Damaged.code](f"No page could be read. {pages[0].reason}")
 
 
 def _first(errors: BaseExceptionGroup[IngestError]) -> IngestError:

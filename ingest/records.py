@@ -234,6 +234,8 @@ class Outcome:
     detail: str | None = None
     pages: int = 0
     chunks: int = 0
+    #: What became of the files packed in it (a mail's attachments, an archive's files), at any depth.
+    attachments: tuple[Outcome, ...] = ()
 
 
 def document_id(*, tenant: str, collection: str, source_key: str) -> str:

@@ -148,6 +148,16 @@ class Registry:
         row = await self._run(lambda c: c.execute(query, (document_id,)).fetchone())
         return row and Shelved(document=_document(row), recipe=row[-1])
 
+    async def packed_in(self, *, tenant: str, collection: str, source_key: str) -> dict[str, str]:
+        """Return the live documents that were packed in a file, at any depth: source key → id."""
+        query = (
+            "SELECT source_key, id FROM documents WHERE tenant = ? AND collection = ?"
+            " AND substr(source_key, 1, ?) = ?"
+        )
+        prefix = f"{source_key}/"
+        values = (tenant, collection, len(prefix), prefix)
+        return dict(await self._run(lambda c: c.execute(query, values).fetchall()))
+
     async def get(self, document_id: str, *, scope: Scope) -> Document | None:
         """Return a live document that the scope allows; absent and not allowed look the same."""
         return (await self.live([document_id], scope=scope)).get(document_id)

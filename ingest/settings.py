@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,6 +25,14 @@ class IngestSettings(BaseSettings):
     """Longest that one page may take to read; then its reader is killed and the page is given up by name."""
     read_memory_bytes: Annotated[int, Field(ge=256 * 1024 * 1024)] = 4 * 1024 * 1024 * 1024
     """Address space of one reading child; beyond it the file fails, not the process."""
+    file_timeout_s: Annotated[float, Field(gt=0)] = 3600.0
+    """Longest that one file may take to read, all pages; what is left then is given up by name."""
+    max_packed_files: Annotated[int, Field(ge=0, le=10_000)] = 1000
+    """Most files taken out of one mail or archive, over all levels."""
+    office: Literal["auto", "off"] = "auto"
+    """Whether LibreOffice sets office files on real pages where it is installed."""
+    office_timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    """Longest that LibreOffice may take with one file."""
     ocr_dpi: Annotated[int, Field(ge=72, le=400)] = 150
     """Resolution at which a page without text is rendered for OCR."""
     max_pictures: Annotated[int, Field(ge=0)] = 40

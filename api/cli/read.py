@@ -93,10 +93,11 @@ async def _read(
     settings = IngestSettings()
     source = await anyio.to_thread.run_sync(partial(open_source, file, name=file.name, settings=settings))
     reader = Reader(settings)
-    key = {} if password is None else {"password": password}
     with tempfile.TemporaryDirectory(prefix="pagewarden-") as folder, _progress(silent=silent) as on_page:
         pages_dir = Path(folder)
-        reading = await reader.read(source, pages_dir=pages_dir, on_page=on_page, only_page=page_no, **key)
+        reading = await reader.read(
+            source, pages_dir=pages_dir, on_page=on_page, only_page=page_no, password=password
+        )
         if page_no is not None:
             kept = tuple(page for page in reading.pages if page.no == page_no)
             if not kept:

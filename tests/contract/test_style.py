@@ -19,7 +19,7 @@ CATCH_ALL = {
     "api/cli/edge.py": (1, "the edge of the command line"),
     "guardrails/nemo.py": (1, "whatever it is becomes a closed verdict"),
     "ingest/index_edge.py": (1, "qdrant-edge raises bare Exception"),
-    "ingest/child.py": (1, "the edge of a reading child: parsers of ten formats raise what they like"),
+    "ingest/child.py": (1, "the edge of a reading child: parsers of twenty formats raise what they like"),
 }
 #: Who may touch the environment, and why.
 ENVIRONMENT = {

@@ -17,6 +17,8 @@ COMMON = {"anyio", "numpy", "pydantic", "pydantic_settings", "typing_extensions"
 OWNERS: dict[str, tuple[str, ...]] = {
     "PIL": ("ingest/",),
     "aiosqlite": ("agent/threads.py",),
+    "charset_normalizer": ("ingest/charset.py",),
+    "docutils": ("ingest/elements.py",),
     "fastapi": ("api/",),
     "filelock": ("ingest/weights.py", "api/wiring.py"),
     "httpx": ("ingest/weights.py",),
@@ -26,9 +28,14 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "llama_index": ("ingest/chunk.py",),
     "lxml": ("ingest/elements.py",),
     "markdown": ("ingest/elements.py",),
+    "msoffcrypto": ("ingest/locked.py",),
     "nemoguardrails": ("guardrails/nemo.py",),
     "onnxruntime": ("ingest/onnx.py", "guardrails/onnx.py"),
     "openai": ("ingest/served.py",),
+    "openpyxl": ("ingest/sheets.py",),
+    "oxmsg": ("ingest/mail.py",),
+    "pi_heif": ("ingest/child.py",),
+    "pptx": ("ingest/elements.py",),
     "pypdfium2": ("ingest/pages.py", "ingest/layer.py", "ingest/paint.py"),
     "python_multipart": ("api/upload.py",),
     "qdrant_client": ("ingest/index_server.py",),
@@ -43,6 +50,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "unstructured": ("ingest/elements.py",),
     "uvicorn": ("api/cli/",),
     "xllamacpp": ("ingest/local_llm.py",),
+    "xlrd": ("ingest/sheets.py",),
     "yaml": ("guardrails/policy.py",),
 }
 #: LangGraph's own machinery; other files of the agent are nodes and may take its Runtime and Send alone.

@@ -18,6 +18,7 @@ from ingest.errors import Damaged
 from ingest.index import Index
 from ingest.index_edge import edge_sparse_encoder
 from ingest.index_server import ServerIndex
+from ingest.packed import MAX_DEPTH, Packed, Room, too_deep, unpack
 from ingest.records import Box, Element, Page, PictureFormat, Reading, Span
 from ingest.sources import Source
 from ingest.vision import Finding, View
@@ -47,7 +48,9 @@ class FakeReader:
     has_image: bool = True
     png: bytes = b""
 
-    async def read(self, source: Source, *, pages_dir: Path, on_page: Callable[[int, int], None]) -> Reading:
+    async def read_alone(
+        self, source: Source, *, pages_dir: Path, on_page: Callable[[int, int], None]
+    ) -> Reading:
         """Split the text."""
         self.read_paths.append(source.path)
         text = source.path.read_text()
@@ -74,6 +77,14 @@ class FakeReader:
             )
             on_page(no, text.count("\f") + 1)
         return Reading(name=source.name, outcome="ok", pages=tuple(pages))
+
+    async def unpack(self, source: Source, *, folder: Path, room: Room, depth: int) -> list[Packed]:
+        """Unpack for real, in this process."""
+        if depth >= MAX_DEPTH:
+            raise too_deep()
+        found = unpack(source.path, source.media_type, folder, room, None)
+        room.take(found)
+        return found
 
     async def render(
         self,

@@ -13,7 +13,6 @@ from PIL import Image
 from ingest.errors import (
     Damaged,
     Empty,
-    Encrypted,
     IngestError,
     Missing,
     TooLarge,
@@ -22,10 +21,30 @@ from ingest.errors import (
     UnsafeMarkup,
 )
 from ingest.settings import IngestSettings
-from ingest.sources import DOCX, PDF, PPTX, XLSX, Source, decode, open_source, safe_name
+from ingest.sources import (
+    CSV,
+    DOC,
+    DOCX,
+    EPUB,
+    HTML,
+    LOCKED,
+    MSG,
+    ODT,
+    PDF,
+    PPTX,
+    RTF,
+    TEXT,
+    XLSX,
+    XML,
+    ZIP,
+    Source,
+    open_source,
+    safe_name,
+)
 from tests.ingest.tiny_pdf import Sheet, Text, tiny_pdf
 
 SETTINGS = IngestSettings(max_bytes=4_000_000, max_unpacked_bytes=40_000_000)
+OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 TYPES = b'<?xml version="1.0"?><Types/>'
 
 
@@ -97,25 +116,48 @@ def test_the_content_decides_not_the_suffix(tmp_path: Path) -> None:
 
 def test_what_is_not_read_says_what_is(tmp_path: Path) -> None:
     for name, content in (
-        ("a.heic", b"\x00\x00\x00\x18ftypheic" + b"\x00" * 20),
-        ("a.zip", archive({"a.txt": b"hello"})),
-        ("a.doc", bytes.fromhex("d0cf11e0a1b11ae1") + b"\x00" * 600),
+        ("a.doc", OLE + b"\x00" * 600),
         ("a.txt", bytes(range(256)) * 20),
-        ("noname", b"plain words"),
+        ("noname", b"\x00\x01\x02" * 50),
     ):
         with pytest.raises(UnknownType, match="Read are PDF"):
             opened(put(tmp_path, name, content))
 
 
-def test_a_pdf_in_name_only_is_damaged(tmp_path: Path) -> None:
-    with pytest.raises(Damaged):
-        opened(put(tmp_path, "a.pdf", b"hello there"))
+@pytest.mark.parametrize(
+    ("name", "content", "media_type"),
+    [
+        ("noname", b"plain words", TEXT),
+        ("settings.yaml", b"key: value\n", TEXT),
+        ("a.docx", b"{\\rtf1 words}", RTF),
+        ("a.xls", b"<html><table><tr><td>a</td></tr></table></html>", HTML),
+        ("a.xls", b"name\tprice\nNut\t3\n", CSV),
+        ("a.weird", b"<?xml version='1.0'?><a>b</a>", XML),
+        ("a.zip", b"PK\x05\x06" + b"\x00" * 18, ZIP),
+        ("a.doc", OLE + b"\x00" * 512 + "WordDocument".encode("utf-16-le"), DOC),
+        ("a.msg", OLE + b"\x00" * 512 + "__properties_version1.0".encode("utf-16-le"), MSG),
+        ("a.xlsx", OLE + b"\x00" * 512 + "EncryptedPackage".encode("utf-16-le"), LOCKED),
+        ("a.heic", b"\x00\x00\x00\x18ftypheic" + b"\x00" * 20, "image/heic"),
+        ("a.gif", b"GIF89a" + b"\x01\x00\x01\x00\x00\x00\x00," + b"\x00" * 9, "image/gif"),
+    ],
+)
+def test_other_formats_are_known_by_their_content(
+    tmp_path: Path, name: str, content: bytes, media_type: str
+) -> None:
+    assert opened(put(tmp_path, name, content)).media_type == media_type
 
 
-def test_an_encrypted_office_file_asks_for_a_copy_without_password(tmp_path: Path) -> None:
-    content = bytes.fromhex("d0cf11e0a1b11ae1") + b"\x00" * 512 + "EncryptedPackage".encode("utf-16-le")
-    with pytest.raises(Encrypted, match="password"):
-        opened(put(tmp_path, "a.xlsx", content))
+def test_packages_are_told_apart_by_what_they_say_they_are(tmp_path: Path) -> None:
+    for media_type in (ODT, EPUB):
+        content = archive({"mimetype": media_type.encode(), "content.xml": b"<x/>"})
+        assert opened(put(tmp_path, "a.bin", content)).media_type == media_type
+    assert opened(put(tmp_path, "a.bin", archive({"a.txt": b"hello"}))).media_type == ZIP
+
+
+def test_what_is_named_after_a_format_and_is_another_is_damaged(tmp_path: Path) -> None:
+    for name in ("a.pdf", "a.docx", "a.png"):
+        with pytest.raises(Damaged):
+            opened(put(tmp_path, name, b"hello there"))
 
 
 def test_a_zip_bomb_is_refused_before_it_unpacks(tmp_path: Path) -> None:
@@ -201,20 +243,6 @@ def test_the_revision_is_the_contents_hash(tmp_path: Path) -> None:
     a, b = opened(put(tmp_path, "a.txt", b"same words")), opened(put(tmp_path, "b.txt", b"same words"))
     assert a.revision == b.revision != opened(put(tmp_path, "c.txt", b"other words")).revision
     assert (a.bytes, a.media_type) == (10, "text/plain")
-
-
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        ("grüße".encode(), "grüße"),
-        (b"\xef\xbb\xbfhi", "hi"),
-        ("grüße".encode("utf-16"), "grüße"),
-        ("wide words".encode("utf-16-be"), "wide words"),
-        ("15 €".encode("cp1252"), "15 €"),
-    ],
-)
-def test_text_is_decoded_by_mark_by_shape_or_by_what_fits(content: bytes, text: str) -> None:
-    assert decode(content) == text
 
 
 @pytest.mark.parametrize(
