@@ -44,6 +44,9 @@ class Draft:
     known: tuple[Word, ...] | None = None
     #: Pictures whose words are still to be read.
     pictures: tuple[Rect, ...] = ()
+    #: Where eyes looked: every word that stands on the page, and its figures.
+    words: tuple[Word, ...] = ()
+    figures: tuple[Rect, ...] = ()
 
 
 def bound(settings: IngestSettings) -> None:
@@ -148,7 +151,8 @@ def _looked(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
     both = replace(seen, words=(*known, *new))
     blocks = scan_blocks(both, width_pt=raw.width_pt, height_pt=raw.height_pt)
     note = f"{raw.reason} OCR read {len(new)} words." if new else f"{raw.reason} OCR found no words."
-    return replace(raw, blocks=tuple(blocks), known=None, reason=note)
+    figures = tuple(rect for name, rect in seen.regions if name == "figure")
+    return replace(raw, blocks=tuple(blocks), known=None, reason=note, words=both.words, figures=figures)
 
 
 def _with_pictures(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
@@ -180,7 +184,8 @@ def _with_pictures(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
     )
     count = sum(map(len, found.values()))
     note = f"{raw.reason} OCR read {count} words in {len(found)} pictures." if count else raw.reason
-    return replace(raw, blocks=tuple(blocks), known=None, pictures=(), reason=note)
+    everything = (*words, *(word for inside in found.values() for word in inside))
+    return replace(raw, blocks=tuple(blocks), known=None, pictures=(), reason=note, words=everything)
 
 
 def normalise(path: Path, pages_dir: Path, settings: IngestSettings) -> list[tuple[float, float]]:

@@ -432,6 +432,11 @@ def _holds_image(form: int) -> bool:
 
 def render_pdf(path: Path, no: int, *, dpi: int) -> bytes:
     """Render page `no` (from 1) as PNG; a huge page comes out smaller, at most 25 million pixels."""
+    return to_png(picture_pdf(path, no, dpi=dpi))
+
+
+def picture_pdf(path: Path, no: int, *, dpi: float) -> Image.Image:
+    """Draw page `no` (from 1); raises Unreadable."""
     with open_pdf(path) as document:
         if not 1 <= no <= len(document):
             raise Unreadable(f"There is no page {no}; the PDF has {len(document)}.")
@@ -441,10 +446,10 @@ def render_pdf(path: Path, no: int, *, dpi: int) -> bytes:
             scale = dpi / 72
             if width * height * scale * scale > _MAX_PIXELS:
                 scale = math.sqrt(_MAX_PIXELS / (width * height))
-            picture = page.render(scale=scale).to_pil()
+            picture: Image.Image = page.render(scale=scale).to_pil()
         except (pdfium.PdfiumError, ValueError) as error:
             raise Unreadable(f"Page {no} cannot be drawn; export the PDF again at its source.") from error
-        return to_png(picture)
+        return picture
 
 
 def to_png(picture: Image.Image) -> bytes:

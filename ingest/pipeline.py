@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Stage = Literal["read", "embed", "screen", "shelve"]
-#: Called with a stage and how much of it is done: pages for "read", else chunks.
+Stage = Literal["read", "wait", "embed", "screen", "shelve"]
+#: Called with a stage and how much of it is done: pages for "read", else chunks. "wait" says that reading
+#: waits for a vision model that is down (0 of 1), or does so no more (1 of 1).
 OnProgress = Callable[[Stage, int, int], None]
 
 #: Version of how chunks are cut and named: raise it, and documents added again are cut anew.
@@ -56,7 +57,14 @@ class PageReader(Protocol):
     #: Names how pages are read: another version, other chunk ids.
     version: str
 
-    async def read(self, source: Source, *, pages_dir: Path, on_page: Callable[[int, int], None]) -> Reading:
+    async def read(
+        self,
+        source: Source,
+        *,
+        pages_dir: Path,
+        on_page: Callable[[int, int], None],
+        on_wait: Callable[[bool], None] | None = None,
+    ) -> Reading:
         """Read every page; images of pages that the file itself cannot show go to `pages_dir`."""
         ...
 
@@ -211,7 +219,12 @@ class Pipeline:
     async def _read(self, source: Source, order: _Order) -> Reading:
         folder = _folder(self._files, order.document_id, source.revision)
         kept = await anyio.to_thread.run_sync(_keep, source, folder)
-        return await self._reader.read(kept, pages_dir=folder / "pages", on_page=partial(order.tell, "read"))
+        return await self._reader.read(
+            kept,
+            pages_dir=folder / "pages",
+            on_page=partial(order.tell, "read"),
+            on_wait=lambda waits: order.tell("wait", int(not waits), 1),
+        )
 
     async def _chunk(self, source: Source, order: _Order, pages: Sequence[Page]) -> list[Chunk]:
         cut = partial(

@@ -28,7 +28,7 @@ from ingest.cells import Filled, table_element
 from ingest.markup import GridText, symbols
 from ingest.records import Box, Element, Span
 from ingest.structure import Block, Rect, Word, lay_out, stands_in
-from ingest.transcribe import Piece
+from ingest.transcribe import Hint, Piece
 
 #: Labels of a drawn chart that must stand on the page for it to be believed.
 _LEAST_PRINTED = 3
@@ -288,11 +288,18 @@ class _Placing:
         return free
 
     def _evidence(self, number: int, rect: Rect) -> int:
-        """Count the words that the model saw in a picture which stand in a region."""
+        """Count the words that the model saw in a picture which stand in a region; a hint counts for one."""
+        hinted = self._is_hinted(self.pieces[number].hint, rect)
         wanted = {
             m.norm for text in self.pieces[number].printed for m in marks_of(text, 0) if is_word(m.norm)
         }
-        return len(wanted & {token.norm for token in self.page if _middle_in(token.rect, rect)})
+        return hinted + len(wanted & {token.norm for token in self.page if _middle_in(token.rect, rect)})
+
+    def _is_hinted(self, hint: Hint | None, rect: Rect) -> bool:
+        if hint is None:
+            return False
+        x, y = (rect.x0 + rect.x1) / 2 / self.sight.width_pt, (rect.y0 + rect.y1) / 2 / self.sight.height_pt
+        return hint[0] <= x <= hint[2] and hint[1] <= y <= hint[3]
 
     def _place_figure(self, number: int, rect: Rect) -> None:
         """Make the figure: what the model says lies in the region, the words in it in their own boxes."""

@@ -18,14 +18,17 @@ import anyio
 import anyio.lowlevel
 import anyio.to_process
 from anyio import BrokenWorkerProcess
+from anyio.abc import TaskGroup
 
-from ingest import child
+from ingest import child, views
 from ingest.child import Draft
 from ingest.errors import Damaged, IngestError, InputError, OutOfMemory, TimedOut, TooManyPages, Unreadable
+from ingest.eyes import Desk, Eyes, OnWait, Waiting
 from ingest.records import Box, Page, Reading
 from ingest.settings import IngestSettings
 from ingest.sources import IMAGES, PDF, Source
 from ingest.structure import finish
+from ingest.views import Shown
 
 #: Goes into every chunk's id: raise it whenever the same file would be read differently.
 READER = "reader-1"
@@ -45,29 +48,34 @@ OnPage = Callable[[int, int], None]
 class Reader:
     """Reads sources into pages and renders page images, each in child processes of its own."""
 
-    version = READER
-
-    def __init__(self, settings: IngestSettings) -> None:
+    def __init__(self, settings: IngestSettings, *, eyes: Eyes | None = None) -> None:
         self._settings = settings
+        self._eyes = eyes
+        self.version = f"{READER}+{eyes.version}" if eyes else READER
         self._slots = anyio.Semaphore(settings.readers)
         # People wait for page images: they never queue behind a batch of documents.
         self._views = anyio.Semaphore(2)
         self._limiter = anyio.CapacityLimiter(settings.readers + 2)
 
-    async def read(self, source: Source, *, pages_dir: Path, on_page: OnPage) -> Reading:
+    async def read(
+        self, source: Source, *, pages_dir: Path, on_page: OnPage, on_wait: OnWait | None = None
+    ) -> Reading:
         """Read every page; images of pages that the file itself cannot show go to `pages_dir/{no}.png`.
 
-        `on_page(done, total)` is called as pages are done. Pages that are lost are in the reading, flagged
-        and with the reason; raises InputError's subclasses where the file as a whole is at fault.
+        `on_page(done, total)` is called as pages are done, `on_wait` when reading begins (True) and ends to
+        wait for a vision model that is down. Pages that are lost are in the reading, flagged and with the
+        reason; raises InputError's subclasses where the file as a whole is at fault, ModelDown where the
+        vision model stays down.
         """
-        return told(source.name, await self._pages(source, pages_dir, on_page))
+        waiting = Waiting(on_wait)
+        return told(source.name, await self._pages(source, pages_dir, on_page, waiting))
 
-    async def _pages(self, source: Source, pages_dir: Path, on_page: OnPage) -> list[Page]:
+    async def _pages(self, source: Source, pages_dir: Path, on_page: OnPage, on_wait: OnWait) -> list[Page]:
         if source.media_type == PDF:
-            return await self._read_pdf(source, on_page)
+            return await self._read_pdf(source, on_page, on_wait)
         await anyio.Path(pages_dir).mkdir(parents=True, exist_ok=True)
         if source.media_type in IMAGES:
-            return await self._read_images(source, pages_dir, on_page)
+            return await self._read_images(source, pages_dir, on_page, on_wait)
         call = partial(
             child.set_pages, source.path, source.media_type, source.name, pages_dir, self._settings
         )
@@ -135,7 +143,28 @@ class Reader:
             why = "needs more memory than PAGEWARDEN_INGEST_READ_MEMORY_BYTES allows"
             raise _Lost(OutOfMemory, why) from error
 
-    async def _read_pdf(self, source: Source, on_page: OnPage) -> list[Page]:
+    async def _eyed(
+        self, raw: Draft, look: Callable[[], Draft], show: Callable[[bool], Shown], on_wait: OnWait
+    ) -> Draft:
+        """Read a page with the vision model where there is one and the page wants it, else as ever."""
+
+        async def otherwise() -> Draft:
+            needs_eyes = raw.known is not None or bool(raw.pictures)
+            return await self._look(look, raw) if needs_eyes else raw
+
+        if self._eyes is None or self._eyes.why(raw) is None:
+            return await otherwise()
+        desk = Desk(in_child=self._beside, show=show, otherwise=otherwise, on_wait=on_wait)
+        return await self._eyes.read(raw, desk)
+
+    async def _beside(self, call: Callable[[], Result], /) -> Result:
+        """Run a call about one page in a child; raises Unreadable."""
+        try:
+            return await self._in_child(call, seconds=self._settings.page_timeout_s)
+        except _Lost as error:
+            raise Unreadable(f"The page {error.why}.") from error
+
+    async def _read_pdf(self, source: Source, on_page: OnPage, on_wait: OnWait) -> list[Page]:
         settings = self._settings
         try:
             total = await self._in_child(
@@ -148,17 +177,19 @@ class Reader:
                 f"The PDF has {total} pages, over the limit of {settings.max_pages}; "
                 "split it or raise PAGEWARDEN_INGEST_MAX_PAGES."
             )
-        story = _Story(self, source, total, on_page)
+        story = _Story(self, source, total, on_page, on_wait)
         size = max(1, min(_RANGE, -(-total // settings.readers)))
         try:
             async with anyio.create_task_group() as group:
                 for first in range(1, total + 1, size):
-                    group.start_soon(story.read_range, first, min(total, first + size - 1))
+                    group.start_soon(story.read_range, first, min(total, first + size - 1), group)
         except* IngestError as errors:
             raise _first(errors) from None
         return _finished(story.pages[no] for no in range(1, total + 1))
 
-    async def _read_images(self, source: Source, pages_dir: Path, on_page: OnPage) -> list[Page]:
+    async def _read_images(
+        self, source: Source, pages_dir: Path, on_page: OnPage, on_wait: OnWait
+    ) -> list[Page]:
         settings = self._settings
         call = partial(child.normalise, source.path, pages_dir, settings)
         try:
@@ -177,13 +208,18 @@ class Reader:
                 reason="The file is a picture.",
                 known=(),
             )
-            call = partial(child.look_at_image, pages_dir / f"{no}.png", raw, settings)
-            raws[no] = await self._look(call, raw)
+            file = pages_dir / f"{no}.png"
+            call = partial(child.look_at_image, file, raw, settings)
+            show = partial(views.show_image, file, raw, settings)
+            raws[no] = await self._eyed(raw, call, show, on_wait)
             on_page(len(raws), len(sizes))
 
-        async with anyio.create_task_group() as group:
-            for no in range(1, len(sizes) + 1):
-                group.start_soon(look, no)
+        try:
+            async with anyio.create_task_group() as group:
+                for no in range(1, len(sizes) + 1):
+                    group.start_soon(look, no)
+        except* IngestError as errors:
+            raise _first(errors) from None
         return _finished(raws[no] for no in sorted(raws))
 
     async def _look(self, call: Callable[[], Draft], raw: Draft) -> Draft:
@@ -215,22 +251,25 @@ class _Lost(Exception):
 class _Story:
     """The pages of one PDF as they come in."""
 
-    def __init__(self, reader: Reader, source: Source, total: int, on_page: OnPage) -> None:
+    def __init__(self, reader: Reader, source: Source, total: int, on_page: OnPage, on_wait: OnWait) -> None:
         self.reader = reader
         self.source = source
         self.total = total
         self.on_page = on_page
+        self.on_wait = on_wait
         self.pages: dict[int, Draft] = {}
         self.lost = 0
 
-    async def read_range(self, first: int, last: int) -> None:
-        """Read a range's text layers, then its pages that need eyes, one by one."""
+    async def read_range(self, first: int, last: int, group: TaskGroup) -> None:
+        """Read a range's text layers, then its pages that need eyes, each by itself."""
         for raw in await self._text_of(first, last):
-            if raw.known is None and not raw.pictures:
-                self._done(raw)
-                continue
-            call = partial(child.look_at_page, self.source.path, raw, self.reader._settings)
-            self._done(await self.reader._look(call, raw))
+            group.start_soon(self._finish, raw)
+
+    async def _finish(self, raw: Draft) -> None:
+        path, settings = self.source.path, self.reader._settings
+        look = partial(child.look_at_page, path, raw, settings)
+        show = partial(views.show_page, path, raw, settings)
+        self._done(await self.reader._eyed(raw, look, show, self.on_wait))
 
     def _done(self, raw: Draft) -> None:
         self.pages[raw.no] = raw

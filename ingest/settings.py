@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -27,6 +27,14 @@ class IngestSettings(BaseSettings):
     """Address space of one reading child; beyond it the file fails, not the process."""
     ocr_dpi: Annotated[int, Field(ge=72, le=400)] = 150
     """Resolution at which a page without text is rendered for OCR."""
+    eyes: Literal["auto", "all", "off"] = "auto"
+    """Pages that a served vision model reads, if there is one; auto: where the text layer is not enough."""
+    eyes_slots: Annotated[int, Field(ge=1, le=256)] = 16
+    """Pages that the vision model reads at once; twice as many page images wait in memory at most."""
+    transcript_tokens: Annotated[int, Field(ge=256)] = 4096
+    """Longest transcript of one page, tokens; a page that needs more is asked for in halves."""
+    model_wait_s: Annotated[float, Field(ge=0)] = 900.0
+    """Longest that reading waits for a vision model that is down; then the document fails for now."""
     image_dpi: Annotated[int, Field(ge=50, le=300)] = 120
     """Resolution of page images shown to people and models."""
     chunk_tokens: Annotated[int, Field(ge=32, le=480)] = 220

@@ -8,6 +8,7 @@ that A4 gets. The rule is that of the model's own processor (vLLM 0.32, `internv
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -69,6 +70,11 @@ def choose_raster(width_pt: float, height_pt: float, *, print_pt: float | None =
     rasters = [_fitted(width_pt, height_pt, shape) for shape in _grids(budget)]
     kept = [one for one in rasters if grid(one.width, one.height) == one.grid]
     return max(kept, key=lambda one: (one.page_width * one.page_height, -one.tokens, one.width))
+
+
+def png_tokens(png: bytes) -> int:
+    """Count the prompt tokens of a PNG by the size that its header names."""
+    return image_tokens(*struct.unpack(">II", png[16:24]))
 
 
 def _cost(shape: tuple[int, int]) -> int:

@@ -76,6 +76,10 @@ class PageReply(_Strict):
     blocks: Annotated[list[Block], Field(max_length=300)]
 
 
+#: Where a model thinks a picture is: x0, y0, x1, y1 in [0, 1] of the image.
+Hint = tuple[float, float, float, float]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
     """A block on its way to an element: its words without marks, a table as its grid."""
@@ -86,6 +90,8 @@ class Piece:
     grid: tuple[GridText, ...] = ()
     #: Words that stand in the picture if the model is right: titles, labels, values.
     printed: tuple[str, ...] = ()
+    #: Chooses among the regions that the parser knows, and is no box of its own.
+    hint: Hint | None = None
 
 
 def pieces_of(blocks: Sequence[Block]) -> list[Piece]:
@@ -100,7 +106,7 @@ def _piece(block: Block) -> Piece:
     if block.kind in {"figure", "chart"}:
         return _picture(block)
     if block.kind == "formula":
-        return Piece(kind="formula", text=_bare(block.text))
+        return Piece(kind="formula", text=bare(block.text))
     return Piece(kind=_KINDS[block.kind], text=plain(block.text))
 
 
@@ -147,7 +153,8 @@ def _printed(chart: Chart) -> list[str]:
     return [word for word in words if word.strip()]
 
 
-def _bare(latex: str) -> str:
+def bare(latex: str) -> str:
+    """Take the delimiters off a formula."""
     latex = latex.strip()
     for opening, closing in (("$$", "$$"), (r"\[", r"\]"), (r"\(", r"\)"), ("$", "$")):
         if latex.startswith(opening) and latex.endswith(closing) and len(latex) > len(opening + closing):

@@ -43,7 +43,14 @@ class FakeReader:
     rendered: list[tuple[Path, str, int, tuple[Box, ...], tuple[Box, ...]]] = field(default_factory=list)
     png: bytes = b""
 
-    async def read(self, source: Source, *, pages_dir: Path, on_page: Callable[[int, int], None]) -> Reading:
+    async def read(
+        self,
+        source: Source,
+        *,
+        pages_dir: Path,
+        on_page: Callable[[int, int], None],
+        on_wait: Callable[[bool], None] | None = None,
+    ) -> Reading:
         """Split the text."""
         self.read_paths.append(source.path)
         text = source.path.read_text()

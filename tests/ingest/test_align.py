@@ -215,7 +215,10 @@ CHART = Block(
         ],
     ),
 )
-CHART_TEXT = "Chart: Sales by region\nx axis: year; y axis: EUR million\nNorth: 2021 12; 2022 15\nSales grow every year."
+CHART_TEXT = (
+    "Chart: Sales by region\nx axis: year; y axis: EUR million\n"
+    "North: 2021 12; 2022 15\nSales grow every year."
+)
 
 
 def test_a_chart_stands_in_its_region_and_is_marked_as_the_models() -> None:
