@@ -158,7 +158,7 @@ class Eyes:
         if placed.found is not None and placed.found < _LEAST_FOUND:
             share = f"only {placed.found:.0%} of its words stand on the page"
             return self._without(otherwise, ModelReply(f"Its transcript is of something else: {share}."))
-        if not placed.blocks and otherwise.blocks:
+        if otherwise.blocks and not said:
             return self._without(otherwise, ModelReply("It saw nothing there."))
         reason = f"{raw.reason} {self.why(raw) or ''} {self.name} read it: {_agreement(placed)}"
         return replace(
