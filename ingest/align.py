@@ -101,6 +101,7 @@ def marks_of(text: str, unit: int) -> list[Mark]:
     return marks
 
 
+@lru_cache(maxsize=50_000)
 def normal(text: str) -> str:
     """Return what two ways to write the same have in common: case, ligatures, signs and bullets aside."""
     text = unicodedata.normalize("NFKC", text).casefold()
@@ -110,6 +111,7 @@ def normal(text: str) -> str:
     return "•" if text in _BULLETS or text in {"-", "*", "–"} else text
 
 
+@lru_cache(maxsize=50_000)
 def is_word(norm: str) -> bool:
     """Say whether a norm has letters or digits: signs alone are no evidence."""
     return any(character.isalnum() for character in norm)

@@ -9,8 +9,8 @@ that A4 gets. The rule is that of the model's own processor (vLLM 0.32, `internv
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 SIDE = 512
 TOKENS_PER_TILE = 256
@@ -59,6 +59,7 @@ def grid(width: int, height: int, *, max_tiles: int = MAX_TILES) -> tuple[int, i
     return best
 
 
+@lru_cache(maxsize=256)
 def choose_raster(width_pt: float, height_pt: float, *, print_pt: float | None = None) -> Raster:
     """Choose the image of a page of that size whose usual writing is `print_pt` high (None: not known).
 
@@ -82,12 +83,13 @@ def _cost(shape: tuple[int, int]) -> int:
     return TOKENS_PER_TILE * (tiles + (tiles > 1)) + _MARKS
 
 
-def _grids(most: int) -> Iterator[tuple[int, int]]:
-    """Yield every grid of at most so many tiles, the smaller first."""
+@lru_cache
+def _grids(most: int) -> tuple[tuple[int, int], ...]:
+    """Return every grid of at most so many tiles, the smaller first."""
     shapes = [(i, j) for i in range(1, most + 1) for j in range(1, most // i + 1)]
     # The processor sorts a set, so that the order among equals is not defined; no two of them share a ratio
     # but those that differ in size.
-    yield from sorted(shapes, key=lambda shape: (shape[0] * shape[1], shape))
+    return tuple(sorted(shapes, key=lambda shape: (shape[0] * shape[1], shape)))
 
 
 def _fitted(width_pt: float, height_pt: float, shape: tuple[int, int]) -> Raster:
