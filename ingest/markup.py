@@ -46,7 +46,7 @@ def _plain_line(line: str) -> str:
     line = re.sub(r"(?<!\w)_(?=[^\s_])([^_]+?)(?<=\S)_(?!\w)", r"\1", line)
     line = re.sub(r"`([^`]+)`", r"\1", line)
     line = re.sub(r"</?(?:b|i|u|em|strong|sup|sub|br|span|p|code)\s*/?>", " ", line)
-    return " ".join(unescape(re.sub(r"\\([*_#`|~\[\]])", r"\1", line)).split())
+    return " ".join(unescape(re.sub(r"\\([*_#`|~%$\[\]])", r"\1", line)).split())
 
 
 def grid_of(text: str) -> list[GridText]:

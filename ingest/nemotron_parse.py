@@ -110,10 +110,10 @@ class NemotronParse:
 def tagged_pieces(said: str) -> list[Piece]:
     """Read blocks written with tags. Raises ReplyCut where the last one is not whole, ModelReply for none."""
     parts = [_Part(type=m[6], text=m[3], bbox=_tagged_box(m)) for m in _BLOCK.finditer(said)]
-    rest = _BLOCK.sub("", said)
-    if "<x_" in rest or "<class_" in rest:
+    rest = _BLOCK.sub("", said).strip()
+    if rest.startswith("<"):
         raise ReplyCut("Nemotron Parse broke off within a block.")
-    if said.strip() and not parts:
+    if rest and not parts:
         raise ModelReply("Nemotron Parse answered without a block; see that its chat template is its own.")
     return _pieces(parts)
 
