@@ -34,8 +34,13 @@ def plain(text: str) -> str:
     return "\n".join(line for line in lines if line).strip()
 
 
+#: Signs that a backslash took the meaning from stand in private use while marks are taken off.
+_SHIFT = 0xF0000
+_ESCAPED = re.compile(f"[{chr(_SHIFT + 33)}-{chr(_SHIFT + 126)}]")
+
+
 def _plain_line(line: str) -> str:
-    line = line.strip()
+    line = re.sub(r"\\([*_#`|~%$\[\]])", lambda match: chr(ord(match[1]) + _SHIFT), line.strip())
     if re.fullmatch(r"[-*_=`~]{3,}\w*", line):
         return ""
     line = re.sub(r"^(?:#{1,6}|>+)\s+", "", line)
@@ -46,7 +51,7 @@ def _plain_line(line: str) -> str:
     line = re.sub(r"(?<!\w)_(?=[^\s_])([^_]+?)(?<=\S)_(?!\w)", r"\1", line)
     line = re.sub(r"`([^`]+)`", r"\1", line)
     line = re.sub(r"</?(?:b|i|u|em|strong|sup|sub|br|span|p|code)\s*/?>", " ", line)
-    return " ".join(unescape(re.sub(r"\\([*_#`|~%$\[\]])", r"\1", line)).split())
+    return " ".join(unescape(_ESCAPED.sub(lambda match: chr(ord(match[0]) - _SHIFT), line)).split())
 
 
 def grid_of(text: str) -> list[GridText]:
