@@ -16,8 +16,9 @@ from ingest.records import Document, Outcome, Scope
 if TYPE_CHECKING:
     from agent.run import Agent
 
-#: Called with (stage, done, total) of the file being added: pages while it is read, chunks later.
-OnProgress = Callable[[Literal["read", "embed", "screen", "shelve"], int, int], None]
+#: Called with (stage, done, total) of the file being added: pages while it is read, chunks later; "wait"
+#: while it waits for a model server that is down.
+OnProgress = Callable[[Literal["read", "wait", "embed", "screen", "shelve"], int, int], None]
 
 
 class Shelf(Protocol):

@@ -72,6 +72,14 @@ class ApiSettings(BaseSettings):
     """Whether it reads page images; then it is also the eyes."""
     model_no_think: bool = False
     """Send `/no_think` with every request: wanted by the Nemotron family, whose default differs by host."""
+    parser_url: str | None = None
+    """Base URL of a server of Nemotron Parse, ending in /v1; then it reads the pages that want eyes."""
+    parser_model: str = "nvidia/nemotron-parse"
+    """The model's name there."""
+    parser_key: SecretStr | None = None
+    """The key for it."""
+    parser_form: Literal["vllm", "nim"] = "vllm"
+    """What serves it: vLLM answers with tagged text, NIM with a tool call."""
     local_context_tokens: Annotated[int, Field(ge=1024)] = 4096
     """Context window of the local model, tokens."""
     writer: Literal["auto", "served", "local", "quotes"] = "auto"

@@ -24,6 +24,7 @@ from ingest.records import Document, Outcome, Scope
 if TYPE_CHECKING:
     from api.writer import LocalModel
     from guardrails.nemo import Rails
+    from ingest.eyes import Eyes
     from ingest.index import Index
     from ingest.library import Library
     from ingest.pipeline import Pipeline
@@ -123,7 +124,7 @@ async def _stock(
     if settings.qdrant_url is None:
         # We own the home, so what lies in the inbox was left by a crash.
         shutil.rmtree(settings.home / "inbox", ignore_errors=True)
-    reader = Reader(reading)
+    reader = Reader(reading, eyes=_page_eyes(settings, writer, reading, closing))
     closing.push_async_callback(reader.close)
     files = settings.home / "files"
     library = Shelves(
@@ -330,6 +331,38 @@ def _chosen(settings: ApiSettings, weights: Weights) -> Literal["served", "local
     if settings.model_url and settings.model:
         return "served"
     return "quotes" if weights.missing([WRITER]) else "local"
+
+
+def _page_eyes(
+    settings: ApiSettings, writer: LanguageModel | None, reading: IngestSettings, closing: AsyncExitStack
+) -> Eyes | None:
+    """Choose who reads pages that want eyes: Nemotron Parse where it is served, else the model that looks."""
+    from ingest.eyes import Eyes
+    from ingest.vision import ServedVision
+
+    if reading.eyes == "off":
+        return None
+    if settings.parser_url:
+        from ingest.nemotron_parse import FIELDS, NemotronParse
+        from ingest.served import ServedModel
+
+        client = ServedModel(
+            base_url=settings.parser_url,
+            model=settings.parser_model,
+            api_key=settings.parser_key.get_secret_value() if settings.parser_key else "",
+            context_tokens=settings.model_context_tokens,
+            sees_images=True,
+            timeout_s=settings.model_timeout_s,
+            extra=FIELDS[settings.parser_form],
+        )
+        closing.push_async_callback(client.close)
+        return Eyes(
+            NemotronParse(client, form=settings.parser_form, transcript_tokens=reading.transcript_tokens),
+            reading,
+        )
+    if writer is not None and settings.model_sees_images and writer.writes_as == "served":
+        return Eyes(ServedVision(writer, transcript_tokens=reading.transcript_tokens), reading)
+    return None
 
 
 def _eyes(settings: ApiSettings, writer: LanguageModel | None, reader: object) -> VisionModel:

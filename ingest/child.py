@@ -72,6 +72,10 @@ class Draft:
     #: What the file holds for this page and does not show.
     hidden: str = ""
 
+    #: Where eyes looked: every word that stands on the page, and its figures.
+    words: tuple[Word, ...] = ()
+    figures: tuple[Rect, ...] = ()
+
     @property
     def wants_eyes(self) -> bool:
         """Whether the page has to be drawn and looked at before it is done."""
@@ -244,7 +248,9 @@ def _looked(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
     both = replace(seen, words=(*known, *new))
     blocks = scan_blocks(both, width_pt=raw.width_pt, height_pt=raw.height_pt)
     note = f"{raw.reason} OCR read {len(new)} words." if new else f"{raw.reason} OCR found no words."
-    return _told(replace(raw, blocks=tuple(blocks), known=None, reason=note))
+    figures = tuple(rect for name, rect in seen.regions if name == "figure")
+    done = replace(raw, blocks=tuple(blocks), known=None, words=both.words, figures=figures)
+    return _told(replace(done, reason=note))
 
 
 def _with_pictures(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
@@ -262,9 +268,9 @@ def _with_pictures(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
     )
     count = sum(map(len, found.values()))
     note = f"{raw.reason} OCR read {count} words in {len(found)} pictures." if count else raw.reason
-    return _told(
-        replace(raw, blocks=tuple(blocks), known=None, pictures=(), frames=(), strokes=(), reason=note)
-    )
+    words = (*(raw.known or ()), *(word for inside in found.values() for word in inside))
+    done = replace(raw, blocks=tuple(blocks), known=None, pictures=(), frames=(), strokes=(), words=words)
+    return _told(replace(done, reason=note))
 
 
 #: Words of pictures by what they show, from their own corners: a logo on every page is read once.

@@ -16,6 +16,7 @@ IngestError                     .code .retryable .detail (one sentence, with wha
 └── ModelError                  a model server
     ├── ModelDown               retryable: unreachable, overloaded, died mid-stream
     └── ModelReply              it answered something that does not fit the schema
+        └── ReplyCut            it ran out of tokens before its reply was whole
 """
 
 from __future__ import annotations
@@ -174,3 +175,7 @@ class ModelReply(ModelError):
     """The model answered something that does not fit what was asked."""
 
     code = "model_reply"
+
+
+class ReplyCut(ModelReply):
+    """The model ran out of tokens before its reply was whole; asking for less at once may help."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
+from PIL import Image
 
 from ingest.drawing import encode
 from ingest.errors import Damaged, Encrypted, Unreadable
@@ -209,8 +210,13 @@ def render_pdf(
 ) -> bytes:
     """Render page `no` (from 1), at most `longest` pixels on its longer side.
 
-    A huge page comes out smaller, at most 25 million pixels.
+    A huge page comes out smaller, at most 25 million pixels. Raises Unreadable.
     """
+    return encode(picture_pdf(path, no, dpi=dpi, longest=longest), form)
+
+
+def picture_pdf(path: Path, no: int, *, dpi: float, longest: int | None = None) -> Image.Image:
+    """Draw page `no` (from 1), bounded as `render_pdf` is; raises Unreadable."""
     with open_pdf(path) as document:
         if not 1 <= no <= len(document):
             raise Unreadable(f"There is no page {no}; the PDF has {len(document)}.")
@@ -222,10 +228,10 @@ def render_pdf(
                 scale = min(scale, longest / max(width, height))
             if width * height * scale * scale > _MAX_PIXELS:
                 scale = math.sqrt(_MAX_PIXELS / (width * height))
-            picture = page.render(scale=scale).to_pil()
+            picture: Image.Image = page.render(scale=scale).to_pil()
         except (pdfium.PdfiumError, ValueError) as error:
             raise Unreadable(f"Page {no} cannot be drawn; export the PDF again at its source.") from error
-        return encode(picture, form)
+        return picture
 
 
 def unlock_pdf(path: Path, password: str, to: Path) -> None:

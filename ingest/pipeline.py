@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Stage = Literal["read", "embed", "screen", "shelve"]
-#: Called with a stage and how much of it is done: pages for "read", else chunks.
+Stage = Literal["read", "wait", "embed", "screen", "shelve"]
+#: Called with a stage and how much of it is done: pages for "read", else chunks. "wait" says that reading
+#: waits for a vision model that is down (0 of 1), or does so no more (1 of 1).
 OnProgress = Callable[[Stage, int, int], None]
 
 #: Version of how chunks are cut and named: raise it, and documents added again are cut anew.
@@ -61,7 +62,12 @@ class PageReader(Protocol):
         ...
 
     async def read_alone(
-        self, source: Source, *, pages_dir: Path, on_page: Callable[[int, int], None]
+        self,
+        source: Source,
+        *,
+        pages_dir: Path,
+        on_page: Callable[[int, int], None],
+        on_wait: Callable[[bool], None] | None = None,
     ) -> Reading:
         """Read every page of the file itself; images that it cannot show itself go to `pages_dir`."""
         ...
@@ -272,7 +278,10 @@ class Pipeline:
         folder = _folder(self._files, order.document_id, source.revision)
         kept = await anyio.to_thread.run_sync(_keep, source, folder)
         return await self._reader.read_alone(
-            kept, pages_dir=folder / "pages", on_page=partial(order.tell, "read")
+            kept,
+            pages_dir=folder / "pages",
+            on_page=partial(order.tell, "read"),
+            on_wait=lambda waits: order.tell("wait", int(not waits), 1),
         )
 
     async def _chunk(self, source: Source, order: _Order, pages: Sequence[Page]) -> list[Chunk]:

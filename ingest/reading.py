@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import anyio
 import anyio.lowlevel
 import anyio.to_process
 import anyio.to_thread
 from anyio import BrokenWorkerProcess
+from anyio.abc import TaskGroup
 
-from ingest import child, office
+from ingest import child, office, views
 from ingest.archives import WANTS_PASSWORD
 from ingest.child import Draft
 from ingest.errors import (
@@ -37,6 +38,7 @@ from ingest.errors import (
     TooManyPages,
     Unreadable,
 )
+from ingest.eyes import Desk, Eyes, OnWait, Waiting
 from ingest.packed import MAX_DEPTH, Packed, Room, too_deep
 from ingest.records import Element, Page, PictureFormat, Reading
 from ingest.settings import IngestSettings
@@ -55,6 +57,7 @@ from ingest.sources import (
     open_source,
 )
 from ingest.structure import finish
+from ingest.views import Shown
 
 #: Goes into every chunk's id: raise it whenever the same file would be read differently.
 READER = "reader-2"
@@ -77,11 +80,19 @@ Result = TypeVar("Result")
 OnPage = Callable[[int, int], None]
 
 
+class _Telling(NamedTuple):
+    """Whom to tell how far reading is."""
+
+    page: OnPage
+    wait: OnWait
+
+
 class Reader:
     """Reads sources into pages and renders page images, each in child processes of its own."""
 
-    def __init__(self, settings: IngestSettings) -> None:
+    def __init__(self, settings: IngestSettings, *, eyes: Eyes | None = None) -> None:
         self._settings = settings
+        self._eyes = eyes
         self._slots = anyio.Semaphore(settings.readers)
         # People wait for page images: they never queue behind a batch of documents.
         self._views = anyio.Semaphore(2)
@@ -90,8 +101,9 @@ class Reader:
 
     @property
     def version(self) -> str:
-        """Name how files are read: LibreOffice's pages are other pages, and other chunks."""
-        return f"{READER}-office" if self._has_office else READER
+        """Name how files are read: pages by LibreOffice or by another model are other pages, other chunks."""
+        parts = [READER, "office" if self._has_office else "", self._eyes.version if self._eyes else ""]
+        return "+".join(filter(None, parts))
 
     async def read(
         self,
@@ -99,6 +111,7 @@ class Reader:
         *,
         pages_dir: Path,
         on_page: OnPage,
+        on_wait: OnWait | None = None,
         only_page: int | None = None,
         password: str | None = None,
         within_s: float | None = None,
@@ -107,27 +120,31 @@ class Reader:
 
         Pictures that the file itself cannot show go to `pages_dir`.
 
-        `on_page(done, total)` is called as pages are done. Pages that are lost are in the reading, flagged
+        `on_page(done, total)` is called as pages are done, `on_wait` when reading begins (True) and ends to
+        wait for a vision model that is down. Pages that are lost are in the reading, flagged
         and with the reason; raises InputError's subclasses where the file as a whole is at fault. After
         `within_s` (by default the settings' `file_timeout_s`) what is left is given up.
         """
-        room = Room.of(self._settings)
+        room, telling = Room.of(self._settings), _Telling(on_page, Waiting(on_wait))
         seconds = within_s or self._settings.file_timeout_s
         try:
             with anyio.fail_after(seconds + _GRACE_S):
                 return await self._whole(
-                    source, pages_dir, on_page, room=room, depth=0, only_page=only_page, password=password
+                    source, pages_dir, telling, room=room, depth=0, only_page=only_page, password=password
                 )
         except TimeoutError as error:
             raise TimedOut(f"The file could not be read within {seconds:g} s.") from error
 
-    async def read_alone(self, source: Source, *, pages_dir: Path, on_page: OnPage) -> Reading:
+    async def read_alone(
+        self, source: Source, *, pages_dir: Path, on_page: OnPage, on_wait: OnWait | None = None
+    ) -> Reading:
         """Read a file's own pages and nothing that is packed in it."""
+        telling = _Telling(on_page, Waiting(on_wait))
         seconds = self._settings.file_timeout_s
         try:
             with anyio.fail_after(seconds + _GRACE_S):
                 plain = await self._unlocked(source, pages_dir, None)
-                return told(source.name, await self._pages(plain, pages_dir, on_page))
+                return told(source.name, await self._pages(plain, pages_dir, telling))
         except TimeoutError as error:
             raise TimedOut(f"The file could not be read within {seconds:g} s.") from error
 
@@ -149,7 +166,7 @@ class Reader:
         self,
         source: Source,
         pages_dir: Path,
-        on_page: OnPage,
+        telling: _Telling,
         *,
         room: Room,
         depth: int,
@@ -162,20 +179,21 @@ class Reader:
             packed = await self.unpack(
                 plain, folder=pages_dir / "packed", room=room, depth=depth, password=password
             )
-        pages = await self._pages(plain, pages_dir, on_page, only_page)
+        pages = await self._pages(plain, pages_dir, telling, only_page)
         if plain.media_type == PDF and only_page is None:
             packed = await self.unpack(plain, folder=pages_dir / "packed", room=room, depth=depth)
-        attachments = [await self._inner(one, room, depth + 1) for one in packed]
+        quiet = telling._replace(page=_tell_nobody)
+        attachments = [await self._inner(one, quiet, room, depth + 1) for one in packed]
         return told(source.name, pages, attachments)
 
-    async def _inner(self, one: Packed, room: Room, depth: int) -> Reading:
+    async def _inner(self, one: Packed, telling: _Telling, room: Room, depth: int) -> Reading:
         """Read a packed file; what is wrong with it is told, and is no fault of the others."""
         try:
             if one.path is None:
                 raise one.error or Damaged("The file does not unpack.")
             source = await _opened(one.path, one.name, self._settings)
             reading = await self._whole(
-                source, one.path.with_suffix(".pages"), _tell_nobody, room=room, depth=depth
+                source, one.path.with_suffix(".pages"), telling, room=room, depth=depth
             )
         except InputError as error:
             return Reading(name=one.name, outcome="failed", reason=error.code, detail=error.detail)
@@ -205,34 +223,34 @@ class Reader:
             raise error.kind(f"{what} {error.why}; save it again at its source.") from error
 
     async def _pages(
-        self, source: Source, pages_dir: Path, on_page: OnPage, only_page: int | None = None
+        self, source: Source, pages_dir: Path, telling: _Telling, only_page: int | None = None
     ) -> list[Page]:
         if source.media_type == PDF:
-            return await self._read_pdf(source, on_page, only_page)
+            return await self._read_pdf(source, telling, only_page)
         await anyio.Path(pages_dir).mkdir(parents=True, exist_ok=True)
         if source.media_type in IMAGES:
-            return await self._read_images(source, pages_dir, on_page)
+            return await self._read_images(source, pages_dir, telling)
         if source.media_type in office.PAGED or source.media_type in office.WANTED:
-            return await self._read_office(source, pages_dir, on_page)
-        return await self._read_sections(source, on_page)
+            return await self._read_office(source, pages_dir, telling)
+        return await self._read_sections(source, telling)
 
-    async def _read_office(self, source: Source, pages_dir: Path, on_page: OnPage) -> list[Page]:
+    async def _read_office(self, source: Source, pages_dir: Path, telling: _Telling) -> list[Page]:
         """Read an office file set on pages, or without them where LibreOffice is not there or fails."""
         if not self._has_office:
             if source.media_type in office.WANTED:
                 raise office.needs(source.media_type)
-            return await self._read_sections(source, on_page, "LibreOffice is not here to set it on pages.")
+            return await self._read_sections(source, telling, "LibreOffice is not here to set it on pages.")
         try:
             if source.media_type == ODS:
                 book = await self._converted(source, pages_dir / "office.xlsx")
-                return await self._read_sections(replace(source, path=book, media_type=XLSX), on_page)
+                return await self._read_sections(replace(source, path=book, media_type=XLSX), telling)
             pdf = await self._converted(source, pages_dir / _OFFICE_PDF)
-            pages = await self._read_pdf(replace(source, path=pdf, media_type=PDF), on_page)
+            pages = await self._read_pdf(replace(source, path=pdf, media_type=PDF), telling)
         except InputError as error:
             if source.media_type in office.WANTED or isinstance(error, TooManyPages):
                 raise
             await anyio.Path(pages_dir / _OFFICE_PDF).unlink(missing_ok=True)
-            return await self._read_sections(source, on_page, f"LibreOffice did not help: {error.detail}")
+            return await self._read_sections(source, telling, f"LibreOffice did not help: {error.detail}")
         notes: dict[int, str] = {}
         if source.media_type == PPTX:
             notes = await self._once(partial(child.slide_notes, source.path, self._settings), "The file")
@@ -250,14 +268,14 @@ class Reader:
             await office.convert(source.path, source.media_type, to, self._settings)
         return to
 
-    async def _read_sections(self, source: Source, on_page: OnPage, why: str = "") -> list[Page]:
+    async def _read_sections(self, source: Source, telling: _Telling, why: str = "") -> list[Page]:
         reason = f"{why} The format has no pages; this is a section of its text.".strip()
         call = partial(child.read_sections, source.path, source.media_type, reason, self._settings)
         try:
             pages = await self._in_child(call, seconds=_WHOLE * self._settings.page_timeout_s)
         except _Lost as error:
             raise error.kind(f"The file {error.why}; split it and add the parts.") from error
-        on_page(len(pages), len(pages))
+        telling.page(len(pages), len(pages))
         return pages
 
     async def render(
@@ -328,7 +346,7 @@ class Reader:
             raise _Lost(OutOfMemory, why) from error
 
     async def _read_pdf(
-        self, source: Source, on_page: OnPage, only_page: int | None = None
+        self, source: Source, telling: _Telling, only_page: int | None = None
     ) -> list[Page]:
         settings = self._settings
         try:
@@ -345,12 +363,12 @@ class Reader:
         wanted = range(1, total + 1)
         if only_page is not None:
             wanted = range(only_page, min(only_page, total) + 1)
-        story = _Story(self, source, len(wanted), on_page)
+        story = _Story(self, source, len(wanted), telling)
         size = max(1, min(_RANGE, -(-len(wanted) // settings.readers)))
         try:
             async with anyio.create_task_group() as group:
                 for first in wanted[::size]:
-                    group.start_soon(story.read_range, first, min(wanted[-1], first + size - 1))
+                    group.start_soon(story.read_range, first, min(wanted[-1], first + size - 1), group)
             async with anyio.create_task_group() as group:
                 for raw in story.waiting():
                     group.start_soon(story.look, raw)
@@ -358,7 +376,7 @@ class Reader:
             raise _first(errors) from None
         return _kept(_finished(story.pages[no] for no in wanted))
 
-    async def _read_images(self, source: Source, pages_dir: Path, on_page: OnPage) -> list[Page]:
+    async def _read_images(self, source: Source, pages_dir: Path, telling: _Telling) -> list[Page]:
         settings = self._settings
         call = partial(child.normalise, source.path, pages_dir, settings)
         try:
@@ -377,14 +395,41 @@ class Reader:
                 reason="The file is a picture.",
                 known=(),
             )
-            call = partial(child.look_at_image, pages_dir / f"{no}.png", raw, settings)
-            raws[no] = await self._look(call, raw)
-            on_page(len(raws), len(sizes))
+            file = pages_dir / f"{no}.png"
+            call = partial(child.look_at_image, file, raw, settings)
+            raws[no] = await self._eyed(raw, call, partial(views.show_image, file, raw, settings), telling)
+            telling.page(len(raws), len(sizes))
 
-        async with anyio.create_task_group() as group:
-            for no in range(1, len(sizes) + 1):
-                group.start_soon(look, no)
+        try:
+            async with anyio.create_task_group() as group:
+                for no in range(1, len(sizes) + 1):
+                    group.start_soon(look, no)
+        except* IngestError as errors:
+            raise _first(errors) from None
         return _kept(_finished(raws[no] for no in sorted(raws)))
+
+    def _model_reads(self, raw: Draft) -> bool:
+        return self._eyes is not None and self._eyes.why(raw) is not None
+
+    async def _eyed(
+        self, raw: Draft, look: Callable[[], Draft], show: Callable[[bool], Shown], telling: _Telling
+    ) -> Draft:
+        """Read a page with the vision model where there is one and the page wants it, else as ever."""
+
+        async def otherwise() -> Draft:
+            return await self._look(look, raw) if raw.wants_eyes else raw
+
+        if self._eyes is None or not self._model_reads(raw):
+            return await otherwise()
+        desk = Desk(in_child=self._beside, show=show, otherwise=otherwise, on_wait=telling.wait)
+        return await self._eyes.read(raw, desk)
+
+    async def _beside(self, call: Callable[[], Result], /) -> Result:
+        """Run a call about one page in a child; raises Unreadable."""
+        try:
+            return await self._in_child(call, seconds=self._settings.page_timeout_s)
+        except _Lost as error:
+            raise Unreadable(f"The page {error.why}.") from error
 
     async def _look(self, call: Callable[[], Draft], raw: Draft) -> Draft:
         """Read a page with eyes, or keep what is known of it together with the reason."""
@@ -424,20 +469,25 @@ class _Lost(Exception):
 class _Story:
     """The pages of one PDF as they come in."""
 
-    def __init__(self, reader: Reader, source: Source, total: int, on_page: OnPage) -> None:
+    def __init__(self, reader: Reader, source: Source, total: int, telling: _Telling) -> None:
         self.reader = reader
         self.source = source
         self.total = total
-        self.on_page = on_page
+        self.telling = telling
         self.pages: dict[int, Draft] = {}
         self.lost = 0
         self._waiting: list[Draft] = []
 
-    async def read_range(self, first: int, last: int) -> None:
-        """Read a range's text layers; its pages that need eyes wait until all layers are read."""
+    async def read_range(self, first: int, last: int, group: TaskGroup) -> None:
+        """Read a range's text layers; pages that want eyes as a whole are looked at as they come.
+
+        Those with pictures wait until all layers are read: only then is it known which are the largest.
+        """
         for raw in await self._text_of(first, last):
-            if raw.wants_eyes:
+            if raw.pictures:
                 self._waiting.append(raw)
+            elif raw.wants_eyes or self.reader._model_reads(raw):
+                group.start_soon(self.look, raw)
             else:
                 self._done(raw)
 
@@ -447,19 +497,22 @@ class _Story:
         for raw in budgeted(
             sorted(self._waiting, key=lambda raw: raw.no), self.reader._settings.max_pictures
         ):
-            if raw.wants_eyes:
+            if raw.wants_eyes or self.reader._model_reads(raw):
                 pages.append(raw)
             else:
                 self._done(raw)
         return pages
 
     async def look(self, raw: Draft) -> None:
-        call = partial(child.look_at_page, self.source.path, raw, self.reader._settings)
-        self._done(await self.reader._look(call, raw))
+        """Look at a page, or have the vision model read it."""
+        path, settings = self.source.path, self.reader._settings
+        look = partial(child.look_at_page, path, raw, settings)
+        show = partial(views.show_page, path, raw, settings)
+        self._done(await self.reader._eyed(raw, look, show, self.telling))
 
     def _done(self, raw: Draft) -> None:
         self.pages[raw.no] = raw
-        self.on_page(len(self.pages), self.total)
+        self.telling.page(len(self.pages), self.total)
 
     async def _text_of(self, first: int, last: int) -> list[Draft]:
         settings = self.reader._settings

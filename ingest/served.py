@@ -23,7 +23,7 @@ from openai.types.chat import ChatCompletionContentPartParam, ChatCompletionMess
 from openai.types.shared_params import ResponseFormatJSONSchema
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from ingest.errors import ModelDown, ModelReply
+from ingest.errors import ModelDown, ModelReply, ReplyCut
 
 Reply = TypeVar("Reply", bound=BaseModel)
 
@@ -65,7 +65,7 @@ _CONNECT_TIMEOUT_S = 5.0
 #: A probe that takes longer than this finds a server that is no use for answering.
 _READY_TIMEOUT_S = 60.0
 _BUSY = frozenset({408, 409, 425, 429})
-_FINISHED = frozenset({"stop", "length"})
+_FINISHED = frozenset({"stop", "length", "tool_calls"})
 _TRY_AGAIN = """That is not what was asked for: {error}
 Answer again with one JSON object that fits the schema, and nothing else."""
 
@@ -80,6 +80,18 @@ def _whole_characters(text: object) -> object:
 Text = Annotated[str | None, BeforeValidator(_whole_characters)]
 
 
+class _Function(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    arguments: str = ""
+
+
+class _Call(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    function: _Function
+
+
 class _Said(BaseModel):
     """What a message or a piece of one says; the reasoning field has two names among servers."""
 
@@ -88,6 +100,7 @@ class _Said(BaseModel):
     content: Text = None
     reasoning: Text = None
     reasoning_content: Text = None
+    tool_calls: list[_Call] | None = None
 
     @property
     def thought(self) -> str:
@@ -190,6 +203,20 @@ class ServedModel:
                 "use a server that enforces response_format json_schema."
             ) from error
 
+    async def tell(self, messages: Sequence[Message], *, max_tokens: int) -> str:
+        """Return one whole answer as it came: the text, or the arguments of a tool call where it is one.
+
+        Raises ModelDown, ModelReply, ReplyCut.
+        """
+        with self._translated(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s):
+                choice = await self._ask(messages, max_tokens=max_tokens)
+        if choice.finish_reason == "length":
+            raise ReplyCut(f"The model {self.name} ran out of its {max_tokens} tokens.")
+        said = choice.message or _Said()
+        called = said.tool_calls[0].function.arguments if said.tool_calls else ""
+        return said.content or called
+
     async def ready(self) -> None:
         """Generate one token. Raises ModelDown or ModelReply where the engine behind the port is not up.
 
@@ -228,7 +255,7 @@ class ServedModel:
             async with asyncio.timeout(self._timeout_s):
                 choice = await self._ask(messages, max_tokens=max_tokens, schema=schema)
         if choice.finish_reason == "length":
-            raise ModelReply(
+            raise ReplyCut(
                 f"The model {self.name} ran out of its {max_tokens} tokens before its reply was whole."
             )
         said = choice.message or _Said()
@@ -389,6 +416,9 @@ def _wire_message(message: Message) -> ChatCompletionMessageParam:
     parts: list[ChatCompletionContentPartParam] = [
         {"type": "image_url", "image_url": {"url": url}} for url in urls
     ]
+    if not message.text:
+        # Nemotron Parse takes an image and not a word.
+        return {"role": "user", "content": parts}
     return {"role": "user", "content": [*parts, {"type": "text", "text": message.text}]}
 
 

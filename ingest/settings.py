@@ -38,6 +38,14 @@ class IngestSettings(BaseSettings):
     max_pictures: Annotated[int, Field(ge=0)] = 40
     """Pictures in pages of text that are read by eye in one document, each once however often it is shown, the
     largest first; pages say which were not. Pages that are pictures as a whole do not count."""
+    eyes: Literal["auto", "all", "off"] = "auto"
+    """Pages that a served vision model reads, if there is one; auto: where the text layer is not enough."""
+    eyes_slots: Annotated[int, Field(ge=1, le=256)] = 16
+    """Pages that the vision model reads at once; twice as many page images wait in memory at most."""
+    transcript_tokens: Annotated[int, Field(ge=256)] = 4096
+    """Longest transcript of one page, tokens; a page that needs more is asked for in halves."""
+    model_wait_s: Annotated[float, Field(ge=0)] = 900.0
+    """Longest that reading waits for a vision model that is down; then the document fails for now."""
     image_dpi: Annotated[int, Field(ge=50, le=300)] = 120
     """Resolution of page images shown to people and models."""
     image_cache_bytes: Annotated[int, Field(ge=0)] = 512 * 1024 * 1024

@@ -1,7 +1,8 @@
-"""Eyes: look at page images to answer one question about them.
+"""Eyes: look at page images to answer one question about them, or to write down all that stands there.
 
 OCR does not understand a picture: the words that stand in it are all it sees, and `OcrLayout` says so instead
-of guessing. `ServedVision` asks a vision-language model.
+of guessing. `ServedVision` asks a vision-language model. Where a transcript lies on its page, and what of it
+is believed, is decided in `placing.py`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pydantic import BaseModel, Field
 from ingest.errors import ModelError, Unreadable
 from ingest.records import Box
 from ingest.served import LanguageModel, Message
+from ingest.tiles import png_tokens
+from ingest.transcribe import PROMPT, PageReply, Piece, pieces_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +119,48 @@ class LookReply(BaseModel):
     finding: str = Field(default="", max_length=2000)
 
 
-class ServedVision:
-    """A VisionModel behind an OpenAI-compatible server."""
+class Up(BaseModel):
+    """A sign of life."""
 
-    def __init__(self, model: LanguageModel, *, parallel: int = 4) -> None:
+    up: bool
+
+
+#: Tokens kept free beside prompt, image and transcript.
+_MARGIN = 64
+
+
+class ServedVision:
+    """A VisionModel behind an OpenAI-compatible server; also reads whole pages (see `eyes.py`).
+
+    `/no_think` goes with every transcription, whatever the client adds: hosts of the same model differ in
+    what they take for granted, and a model that thinks about a page thinks through its tokens.
+    """
+
+    #: Its tiles decide what of a page image it sees.
+    fine = False
+
+    def __init__(self, model: LanguageModel, *, parallel: int = 4, transcript_tokens: int = 4096) -> None:
         self.name = model.name
         self._model = model
         self._limit = anyio.Semaphore(parallel)
+        self._transcript_tokens = transcript_tokens
+
+    async def transcribe(self, png: bytes) -> list[Piece]:
+        """Write down a page in reading order; raises ModelDown, ModelReply, ReplyCut."""
+        room = self._model.context_tokens - png_tokens(png) - len(PROMPT) // 3 - _MARGIN
+        messages = [
+            Message(role="system", text="/no_think"),
+            Message(role="user", text=PROMPT, images=(png,)),
+        ]
+        reply = await self._model.reply(
+            messages, schema=PageReply, max_tokens=max(_MARGIN, min(self._transcript_tokens, room))
+        )
+        return pieces_of(reply.blocks)
+
+    async def answers(self) -> None:
+        """Ask for one word, without an image; raises ModelDown."""
+        ask = Message(role="user", text="Are you up? Answer true.")
+        await self._model.reply([Message(role="system", text="/no_think"), ask], schema=Up, max_tokens=16)
 
     async def look(self, views: Sequence[View], *, question: str) -> list[Finding]:
         """Ask the model about each view, side by side; raises ModelDown or ModelReply."""

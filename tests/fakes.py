@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -12,7 +12,7 @@ import anyio
 from pydantic import BaseModel
 
 from agent.records import Answer, Citation, Event, Kind, Question, Released, SearchResult, Sentence, Step
-from api.house import Capabilities, House, Part
+from api.house import Capabilities, House, OnProgress, Part
 from guardrails.records import Hop, Verdict
 from ingest.errors import ModelDown, ModelReply, NoPageImage
 from ingest.library import WHOLE
@@ -364,7 +364,7 @@ class FakeShelf:
         name: str,
         tenant: str,
         collection: str,
-        on_progress: Callable[[Literal["read", "embed", "screen", "shelve"], int, int], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Outcome:
         """Read the file and hold a document of three pages."""
         if self.error is not None:

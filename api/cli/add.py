@@ -151,6 +151,9 @@ class Board:
 
     def moved(self, place: int, name: str, stage: str, done: int, total: int) -> None:
         """Note how far a file is."""
+        if stage == "wait":
+            self._bar.update(self._task, rate="" if done else "waiting for the model server")
+            return
         start, width = _SHARES[stage]
         share = start + width * done / max(total, 1)
         self._share[place] = max(self._share.get(place, 0.0), share)

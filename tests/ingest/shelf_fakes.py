@@ -49,7 +49,12 @@ class FakeReader:
     png: bytes = b""
 
     async def read_alone(
-        self, source: Source, *, pages_dir: Path, on_page: Callable[[int, int], None]
+        self,
+        source: Source,
+        *,
+        pages_dir: Path,
+        on_page: Callable[[int, int], None],
+        on_wait: Callable[[bool], None] | None = None,
     ) -> Reading:
         """Split the text."""
         self.read_paths.append(source.path)
