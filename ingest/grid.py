@@ -61,6 +61,11 @@ def is_heading(text: str) -> bool:
     return bool(YEAR.fullmatch(text.strip())) or not is_figure(text)
 
 
+def plain(text: str) -> str:
+    """Return a text for comparing: no case, no spaces."""
+    return "".join(text.casefold().split())
+
+
 def is_unit(text: str) -> bool:
     """Say whether a header gives a unit or a time ("in millions", "Years ended December 31,")."""
     return bool(_UNIT.match(text))

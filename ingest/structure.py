@@ -17,6 +17,7 @@ from statistics import median
 from typing import NamedTuple
 
 from ingest.cells import Cell, Found, Row
+from ingest.continued import joined
 from ingest.grid import table_of
 from ingest.records import Box, Element, ElementKind, GridCell, Span
 from ingest.ruled import Ruled, Stroke, ruled_tables
@@ -152,15 +153,17 @@ def finish(pages: Sequence[Sequence[Block]]) -> list[tuple[Element, ...]]:
                 sizes[_rank_key(block)] += 1
     # Near-equal sizes are one level; six levels are all that anybody tells apart.
     ranks = {key: min(place, 6) for place, key in enumerate(sorted(sizes, reverse=True), start=1)}
-    return [
-        tuple(
-            replace(block.element, level=ranks[_rank_key(block)])
-            if block.element.kind == "title"
-            else block.element
-            for block in page
-        )
-        for page in kept
-    ]
+    return joined(
+        [
+            tuple(
+                replace(block.element, level=ranks[_rank_key(block)])
+                if block.element.kind == "title"
+                else block.element
+                for block in page
+            )
+            for page in kept
+        ]
+    )
 
 
 def _rank_key(block: Block) -> tuple[float, bool]:

@@ -47,6 +47,8 @@ def find_tables(rows: Sequence[Row]) -> Iterator[Row | Table]:
             loose.append(rows[place])
             place += 1
             continue
+        end = _with_tail(rows, end, table.columns)
+        table = replace(table, rows=list(rows[place:end]))
         heads = _heads_above(loose, table)
         yield from loose[: len(loose) - heads]
         for part in _parts(loose[len(loose) - heads :] + table.rows):
@@ -105,6 +107,24 @@ def _run(rows: Sequence[Row], start: int) -> int:
         if singles > 3 or (only.x1 > values_from + 4 and len(only.text) > _SENTENCE):
             break
     return last + 1
+
+
+def _with_tail(rows: Sequence[Row], end: int, columns: Sequence[tuple[float, float]]) -> int:
+    """Return the end of a table with the last lines of its last row: they fill one column and no more."""
+    while end < len(rows) and len(rows[end].cells) == 1:
+        only, above = rows[end].cells[0], rows[end - 1]
+        place = _column_of(only, columns)
+        over = [cell for cell in above.cells if _column_of(cell, columns) == place]
+        if not place or not over or only.y0 - above.y1 > 0.5 * only.size:
+            break
+        if (
+            abs(only.x0 - over[0].x0) > 3
+            or only.x1 > columns[place][1] + only.size
+            or only.bold != over[0].bold
+        ):
+            break
+        end += 1
+    return end
 
 
 def _parts(rows: list[Row]) -> Iterator[list[Row]]:
