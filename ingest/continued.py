@@ -1,4 +1,4 @@
-"""Tables that go on over the page: the part below the fold takes the names of its columns from the first part.
+"""Tables that go on over the page: the further parts take the names of their columns from the first.
 
 Elements stay on their page, for citations point to pages. A part is known by where it stands: the last thing
 of one page and the first of the next, between the margins, with columns in the same places. Its `<table>` is
@@ -84,6 +84,9 @@ def _first_table(page: Sequence[Element]) -> int | None:
     return None
 
 
+_SIGNS = ("continued", "cont'd", "cont’d", "cont.")
+
+
 def _says_it_goes_on(text: str) -> bool:
     return len(text) < 120 and any(
         sign in text.lower() for sign in ("continued", "cont'd", "cont.", "cont’d")
@@ -91,7 +94,7 @@ def _says_it_goes_on(text: str) -> bool:
 
 
 def _goes_on(above: Element, below: Element) -> bool:
-    """Say whether one table is the rest of another: as many columns, in the same places, under the same header."""
+    """Say whether one table is the rest of another: columns in the same places, no header or the same."""
     first, second = _columns(above), _columns(below)
     if len(first) != len(second) or len(first) < 2:
         return False

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from ingest.cells import Cell, Found, Placed, Row
 from ingest.grid import YEAR, Line, is_figure, is_heading, is_unit
+from ingest.signs import CLOSING, OPENING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +31,7 @@ class Table:
         return sizes[len(sizes) // 2]
 
 
-_CURRENCY = re.compile(r"(?:US|C|A)?[$€£¥]\s*\(?|\(")
-_CLOSING = re.compile(r"[)%*†]+|\)\s*%|bps|pts\.?|ppts?|x")
+_BULLET = re.compile(r"[•●○▪■◦‣➢➤✓❖☐☑□\uf0b7\x84](?:\s|$)")
 _SENTENCE = 60
 
 
@@ -68,10 +68,10 @@ def _with_signs(row: Row) -> Row:
     cells: list[Cell] = []
     for cell in row.cells:
         last = cells[-1] if cells else None
-        opens = last and _CURRENCY.fullmatch(last.text) and re.match(r"[\d(.,—–-]", cell.text)
+        opens = last and OPENING.fullmatch(last.text) and re.match(r"[\d(.,—–-]", cell.text)
         closes = (
             last
-            and _CLOSING.fullmatch(cell.text)
+            and CLOSING.fullmatch(cell.text)
             and last.text[-1:].isdigit()
             and cell.x0 - last.x1 < 3 * cell.size
         )
@@ -163,7 +163,25 @@ def _table(rows: Sequence[Row]) -> Table | None:
         return None
     if figures == 0 and sum(len(cell.text) > 80 for cell in others) > 0.5 * len(others):
         return None
+    if not figures and (_is_prose(multi) or _is_list(multi)):
+        return None
     return Table(rows=list(rows), columns=columns)
+
+
+def _is_prose(rows: Sequence[Row]) -> bool:
+    """Say whether rows are lines of prose side by side: most are long on both sides, or go on below."""
+    long = sum(len(row.cells[0].text) > 36 and len(row.cells[-1].text) > 36 for row in rows)
+    runs_on = sum(
+        all(b.text[:1].islower() and not a.text.endswith((".", ":")) for a, b in zip(*pair, strict=False))
+        for pair in pairwise([row.cells for row in rows])
+    )
+    return long > 0.5 * len(rows) or runs_on > 0.5 * len(rows)
+
+
+def _is_list(rows: Sequence[Row]) -> bool:
+    """Say whether most cells are items of lists that stand side by side."""
+    cells = [cell for row in rows for cell in row.cells]
+    return sum(bool(_BULLET.match(cell.text)) for cell in cells) > 0.4 * len(cells)
 
 
 def _columns(rows: Sequence[Row]) -> list[tuple[float, float]]:
