@@ -128,7 +128,8 @@ def _width(cells: Iterable[GridCell]) -> int:
 def _lines(cells: Sequence[GridCell]) -> list[Line[GridCell]]:
     """Lay cells out row by row; a cell stands in every place that it covers."""
     height = max((cell.row + cell.rowspan for cell in cells), default=0)
-    lines: list[Line[GridCell]] = [[None] * _width(cells) for _ in range(height)]
+    width = _width(cells)
+    lines: list[Line[GridCell]] = [[None] * width for _ in range(height)]
     for cell in cells:
         for row in range(cell.row, cell.row + cell.rowspan):
             for column in range(cell.col, cell.col + cell.colspan):

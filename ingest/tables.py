@@ -157,7 +157,7 @@ def _table(rows: Sequence[Row]) -> Table | None:
         return None
     others = [cell for row in multi for cell in row.cells[1:]]
     figures = sum(is_figure(cell.text) for cell in others)
-    if len(multi) == 2 and not figures and max(len(row.cells) for row in multi) < 3:
+    if len(multi) == 2 and not figures and not all(cell.bold for cell in multi[0].cells):
         return None
     if figures < 0.5 * len(others) and not _aligned(multi, columns):
         return None
