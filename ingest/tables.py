@@ -163,19 +163,29 @@ def _table(rows: Sequence[Row]) -> Table | None:
         return None
     if figures == 0 and sum(len(cell.text) > 80 for cell in others) > 0.5 * len(others):
         return None
-    if not figures and (_is_prose(multi) or _is_list(multi)):
+    if _is_beside_prose(multi):
+        return None
+    if not figures and (_is_prose(multi, columns) or _is_list(multi)):
         return None
     return Table(rows=list(rows), columns=columns)
 
 
-def _is_prose(rows: Sequence[Row]) -> bool:
-    """Say whether rows are lines of prose side by side: most are long on both sides, or go on below."""
-    long = sum(len(row.cells[0].text) > 36 and len(row.cells[-1].text) > 36 for row in rows)
-    runs_on = sum(
-        all(b.text[:1].islower() and not a.text.endswith((".", ":")) for a, b in zip(*pair, strict=False))
-        for pair in pairwise([row.cells for row in rows])
+def _is_prose(rows: Sequence[Row], columns: Sequence[tuple[float, float]]) -> bool:
+    """Say whether rows are lines of prose side by side: four words and more in most cells of every column."""
+    words: list[list[int]] = [[] for _ in columns]
+    for row in rows:
+        for cell in row.cells:
+            words[_column_of(cell, columns)].append(len(cell.text.split()))
+    return all(sum(count >= 4 for count in column) >= 0.7 * len(column) for column in words)
+
+
+def _is_beside_prose(rows: Sequence[Row]) -> bool:
+    """Say whether what stands on the left is a paragraph: its lines are long and go on with the next."""
+    pairs = [(a.cells[0].text, b.cells[0].text) for a, b in pairwise(rows)]
+    going = sum(
+        min(len(a.split()), len(b.split())) >= 5 and b[:1].islower() and a[-1:] not in ".:;" for a, b in pairs
     )
-    return long > 0.5 * len(rows) or runs_on > 0.5 * len(rows)
+    return going >= 2 and going >= 0.4 * len(pairs)
 
 
 def _is_list(rows: Sequence[Row]) -> bool:
