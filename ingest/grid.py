@@ -61,6 +61,11 @@ def is_heading(text: str) -> bool:
     return bool(YEAR.fullmatch(text.strip())) or not is_figure(text)
 
 
+def plain(text: str) -> str:
+    """Return a text for comparing: no case, no spaces."""
+    return "".join(text.casefold().split())
+
+
 def is_unit(text: str) -> bool:
     """Say whether a header gives a unit or a time ("in millions", "Years ended December 31,")."""
     return bool(_UNIT.match(text))
@@ -123,7 +128,8 @@ def _width(cells: Iterable[GridCell]) -> int:
 def _lines(cells: Sequence[GridCell]) -> list[Line[GridCell]]:
     """Lay cells out row by row; a cell stands in every place that it covers."""
     height = max((cell.row + cell.rowspan for cell in cells), default=0)
-    lines: list[Line[GridCell]] = [[None] * _width(cells) for _ in range(height)]
+    width = _width(cells)
+    lines: list[Line[GridCell]] = [[None] * width for _ in range(height)]
     for cell in cells:
         for row in range(cell.row, cell.row + cell.rowspan):
             for column in range(cell.col, cell.col + cell.colspan):

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 from ingest.cells import Cell, Found
 from ingest.cells import Placed as PlacedCell
 from ingest.grid import Line, is_figure
+from ingest.signs import glued
 from ingest.tables import header_count
 
 #: Lines nearer than this are one line, points; borders are drawn twice, or a hair apart.
@@ -188,7 +189,7 @@ def _table(levels: list[_Rule], uprights: list[_Rule], words: Sequence[Placed]) 
         return None
     pieces_of = {slot: [piece for _, piece in pieces] for slot, pieces in inside.items()}
     rows = _rows_within(filled, pieces_of, len(ys) - 1, xs)
-    cells = _headed(_closed_up(rows))
+    cells = _headed(_closed_up(glued(rows)))
     if len({c.row for c in cells}) < 2 or len({c.col for c in cells}) < 2:
         return None  # one row or one column is a box around text
     sizes = sorted(place.cell.size for place in cells)

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from ingest.cells import Cell, Found, Placed, Row
 from ingest.grid import YEAR, Line, is_figure, is_heading, is_unit
+from ingest.signs import CLOSING, OPENING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +31,7 @@ class Table:
         return sizes[len(sizes) // 2]
 
 
-_CURRENCY = re.compile(r"(?:US|C|A)?[$€£¥]\s*\(?|\(")
-_CLOSING = re.compile(r"[)%*†]+|\)\s*%|bps|pts\.?|ppts?|x")
+_BULLET = re.compile(r"[•●○▪■◦‣➢➤✓❖☐☑□\uf0b7\x84](?:\s|$)")
 _SENTENCE = 60
 
 
@@ -47,6 +47,8 @@ def find_tables(rows: Sequence[Row]) -> Iterator[Row | Table]:
             loose.append(rows[place])
             place += 1
             continue
+        end = _with_tail(rows, end, table.columns)
+        table = replace(table, rows=list(rows[place:end]))
         heads = _heads_above(loose, table)
         yield from loose[: len(loose) - heads]
         for part in _parts(loose[len(loose) - heads :] + table.rows):
@@ -66,10 +68,10 @@ def _with_signs(row: Row) -> Row:
     cells: list[Cell] = []
     for cell in row.cells:
         last = cells[-1] if cells else None
-        opens = last and _CURRENCY.fullmatch(last.text) and re.match(r"[\d(.,—–-]", cell.text)
+        opens = last and OPENING.fullmatch(last.text) and re.match(r"[\d(.,—–-]", cell.text)
         closes = (
             last
-            and _CLOSING.fullmatch(cell.text)
+            and CLOSING.fullmatch(cell.text)
             and last.text[-1:].isdigit()
             and cell.x0 - last.x1 < 3 * cell.size
         )
@@ -107,6 +109,24 @@ def _run(rows: Sequence[Row], start: int) -> int:
     return last + 1
 
 
+def _with_tail(rows: Sequence[Row], end: int, columns: Sequence[tuple[float, float]]) -> int:
+    """Return the end of a table with the last lines of its last row: they fill one column and no more."""
+    while end < len(rows) and len(rows[end].cells) == 1:
+        only, above = rows[end].cells[0], rows[end - 1]
+        place = _column_of(only, columns)
+        over = [cell for cell in above.cells if _column_of(cell, columns) == place]
+        if not place or not over or only.y0 - above.y1 > 0.5 * only.size:
+            break
+        if (
+            abs(only.x0 - over[0].x0) > 3
+            or only.x1 > columns[place][1] + only.size
+            or only.bold != over[0].bold
+        ):
+            break
+        end += 1
+    return end
+
+
 def _parts(rows: list[Row]) -> Iterator[list[Row]]:
     """Cut where new headers (a row of years) begin a further table below the first one's figures."""
     start, filled, first_head = 0, False, -1
@@ -137,13 +157,41 @@ def _table(rows: Sequence[Row]) -> Table | None:
         return None
     others = [cell for row in multi for cell in row.cells[1:]]
     figures = sum(is_figure(cell.text) for cell in others)
-    if len(multi) == 2 and not figures and max(len(row.cells) for row in multi) < 3:
+    if len(multi) == 2 and not figures and not all(cell.bold for cell in multi[0].cells):
         return None
     if figures < 0.5 * len(others) and not _aligned(multi, columns):
         return None
     if figures == 0 and sum(len(cell.text) > 80 for cell in others) > 0.5 * len(others):
         return None
+    if _is_beside_prose(multi):
+        return None
+    if not figures and (_is_prose(multi, columns) or _is_list(multi)):
+        return None
     return Table(rows=list(rows), columns=columns)
+
+
+def _is_prose(rows: Sequence[Row], columns: Sequence[tuple[float, float]]) -> bool:
+    """Say whether rows are lines of prose side by side: four words and more in most cells of every column."""
+    words: list[list[int]] = [[] for _ in columns]
+    for row in rows:
+        for cell in row.cells:
+            words[_column_of(cell, columns)].append(len(cell.text.split()))
+    return all(sum(count >= 4 for count in column) >= 0.7 * len(column) for column in words)
+
+
+def _is_beside_prose(rows: Sequence[Row]) -> bool:
+    """Say whether what stands on the left is a paragraph: its lines are long and go on with the next."""
+    pairs = [(a.cells[0].text, b.cells[0].text) for a, b in pairwise(rows)]
+    going = sum(
+        min(len(a.split()), len(b.split())) >= 5 and b[:1].islower() and a[-1:] not in ".:;" for a, b in pairs
+    )
+    return going >= 2 and going >= 0.4 * len(pairs)
+
+
+def _is_list(rows: Sequence[Row]) -> bool:
+    """Say whether most cells are items of lists that stand side by side."""
+    cells = [cell for row in rows for cell in row.cells]
+    return sum(bool(_BULLET.match(cell.text)) for cell in cells) > 0.4 * len(cells)
 
 
 def _columns(rows: Sequence[Row]) -> list[tuple[float, float]]:

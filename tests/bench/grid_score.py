@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from ingest.records import GridCell
 
@@ -52,12 +53,14 @@ class Score:
     tables: Tally = field(default_factory=Tally)
 
     def __str__(self) -> str:
-        c = self.cells
-        return (
-            f"cells P {c.precision:.3f} R {c.recall:.3f} F1 {c.f1:.3f} | neighbours F1 {self.neighbours.f1:.3f}"
-            f" | spans F1 {self.spans.f1:.3f} | tables {self.tables.right}/{self.tables.true} true,"
-            f" {self.tables.predicted} found"
+        c, tables = self.cells, self.tables
+        parts = (
+            f"cells P {c.precision:.3f} R {c.recall:.3f} F1 {c.f1:.3f}",
+            f"neighbours F1 {self.neighbours.f1:.3f}",
+            f"spans F1 {self.spans.f1:.3f}",
+            f"tables {tables.right}/{tables.true} true, {tables.predicted} found",
         )
+        return " | ".join(parts)
 
 
 def plain(text: str) -> str:
@@ -133,7 +136,7 @@ def _pairs(cells: Sequence[GridCell]) -> Counter[tuple[int | str, ...]]:
         pairs = {
             (id(a), id(b)): (name, plain(a.text), plain(b.text))
             for line in lines.values()
-            for a, b in zip(line, line[1:], strict=False)
+            for a, b in pairwise(line)
         }
         found.update(pairs.values())
     return found

@@ -1,4 +1,4 @@
-"""How well tables come out as grids: against reviewed ones, by rules on cells, and on pages made with known grids.
+"""How well tables come out as grids: against reviewed ones, by rules on cells, on pages made for it.
 
     PAGEWARDEN_DATA=... python tests/bench/grids.py [real|made|scans|rules|false] [--write FOLDER]
         [--peer NAME=GRIDS.json]
@@ -68,7 +68,11 @@ def text_elements_of(path: Path) -> list[tuple[int, Element]]:
 
 
 def tables_of(path: Path) -> list[Page]:
-    return [(no, e.cells or grid_of_html(e.html or "")) for no, e in (text_elements_of if path.suffix == ".pdf" else elements_of)(path) if e.kind == "table"]
+    return [
+        (no, e.cells or grid_of_html(e.html or ""))
+        for no, e in (text_elements_of if path.suffix == ".pdf" else elements_of)(path)
+        if e.kind == "table"
+    ]
 
 
 # --- reviewed grids

@@ -1,6 +1,6 @@
 """PDF pages with tables whose grids are known, drawn by seed: every kind of table that documents have.
 
-Contents, sizes, fonts, gaps and places vary with the seed, so that a rule which holds here is no rule of one page.
+Contents, sizes, gaps and places vary with the seed: a rule that holds here is no rule of one page.
 """
 
 from __future__ import annotations
@@ -45,10 +45,69 @@ _WIDTHS = dict(
         strict=True,
     )
 )
-_NOUNS = ["revenue", "income", "cost", "product", "service", "equipment", "tax", "interest", "cash", "debt", "equity", "inventory", "lease", "pension", "share", "segment", "market", "region", "customer", "supplier", "office", "plant", "project", "license", "patent", "contract", "energy", "water", "steel", "paper", "timber", "cotton", "copper", "sensor", "engine", "filter", "valve", "pump", "motor", "cable", "frame", "panel", "module", "server", "network", "storage"]
-_ADJECTIVES = (
-    ["net", "total", "other", "deferred", "accrued", "current", "long-term", "annual", "average", "fixed", "open", "direct", "gross"]
-)
+_NOUNS = [
+    "revenue",
+    "income",
+    "cost",
+    "product",
+    "service",
+    "equipment",
+    "tax",
+    "interest",
+    "cash",
+    "debt",
+    "equity",
+    "inventory",
+    "lease",
+    "pension",
+    "share",
+    "segment",
+    "market",
+    "region",
+    "customer",
+    "supplier",
+    "office",
+    "plant",
+    "project",
+    "license",
+    "patent",
+    "contract",
+    "energy",
+    "water",
+    "steel",
+    "paper",
+    "timber",
+    "cotton",
+    "copper",
+    "sensor",
+    "engine",
+    "filter",
+    "valve",
+    "pump",
+    "motor",
+    "cable",
+    "frame",
+    "panel",
+    "module",
+    "server",
+    "network",
+    "storage",
+]
+_ADJECTIVES = [
+    "net",
+    "total",
+    "other",
+    "deferred",
+    "accrued",
+    "current",
+    "long-term",
+    "annual",
+    "average",
+    "fixed",
+    "open",
+    "direct",
+    "gross",
+]
 _SENTENCES = (
     "The board reviews the figures of each quarter before they are published",
     "Most of the change came from lower prices and a weaker demand in the second half of the year",
@@ -84,7 +143,7 @@ class Plan:
 
     rows: Sequence[dict[int, Slot]]
     heads: int
-    #: "grid", "book" (top, middle, bottom), "rows" (a line under each row), "shade" (every other row), "none".
+    #: "grid", "book" (top, middle, bottom), "rows" (a line under each), "shade" (every other), "none".
     rules: str
     #: Most points a column's text may take before it wraps.
     widest: float = 400.0
@@ -351,9 +410,7 @@ def grouped(rng: random.Random) -> Plan:
         count = rng.randint(2, 3)
         for i in range(count):
             first = {0: Slot(text=label(rng), rowspan=count)} if i == 0 else {}
-            rest = {
-                1: Slot(text=label(rng)), 2: Slot(text=amount(rng), align="r"), 3: Slot(text=amount(rng), align="r")
-            }  # fmt: skip
+            rest = {1: Slot(text=label(rng))} | {c: Slot(text=amount(rng), align="r") for c in (2, 3)}
             rows.append(first | rest)
     return Plan(
         rows=rows, heads=1, rules="grid", valign=rng.choice(["top", "middle"]), gap=rng.uniform(8, 16)
@@ -485,11 +542,11 @@ def page(kind: str, seed: int) -> Made:
         canvas.text(x, y, f"Table {rng.randint(1, 9)}: {label(rng, 3)}.", 10)
     right, y = draw(canvas, plan, x, y - rng.uniform(14, 24), size)
     prose(canvas, rng, x, y - rng.uniform(14, 30), width, 10, rng.randint(2, 6))
-    sheet = _sheet(canvas, width=max(595.0, right + 40))
+    sheet = on_sheet(canvas, width=max(595.0, right + 40))
     return Made(pdf=tiny_pdf([sheet]), grids=[(1, plan.cells)])
 
 
-def _sheet(canvas: Canvas, *, width: float = 595.0, height: float = 842.0) -> Sheet:
+def on_sheet(canvas: Canvas, *, width: float = 595.0, height: float = 842.0) -> Sheet:
     return Sheet(
         texts=canvas.texts, media_box=(0, 0, round(width), height), operators="\n".join(canvas.operators)
     )
@@ -516,7 +573,7 @@ def beside(seed: int) -> Made:
     right, _ = draw(canvas, plans[0], 50, y - 20, 8.0)
     draw(canvas, plans[1], max(310.0, right + 30), y - 20, 8.0)
     prose(canvas, rng, 60, 400, 470, 10, 4)
-    return Made(pdf=tiny_pdf([_sheet(canvas, width=760)]), grids=[(1, plan.cells) for plan in plans])
+    return Made(pdf=tiny_pdf([on_sheet(canvas, width=760)]), grids=[(1, plan.cells) for plan in plans])
 
 
 def _narrow(plan: Plan, columns: int) -> Plan:
@@ -535,7 +592,7 @@ def in_a_column(seed: int) -> Made:
         if column == side:
             _, y = draw(canvas, plan, x, y - 18, 8.0)
         prose(canvas, rng, x, y - 14, 235, 9, 20)
-    return Made(pdf=tiny_pdf([_sheet(canvas)]), grids=[(1, plan.cells)])
+    return Made(pdf=tiny_pdf([on_sheet(canvas)]), grids=[(1, plan.cells)])
 
 
 def over_pages(seed: int, *, pages: int = 3, repeat: bool = False, rules: str = "book") -> Made:
@@ -560,6 +617,6 @@ def over_pages(seed: int, *, pages: int = 3, repeat: bool = False, rules: str = 
         if no == pages:
             prose(canvas, rng, 60, y - 20, 470, 10, 4)
         canvas.text(290, 30, str(no), 9)
-        sheets.append(_sheet(canvas, width=700))
+        sheets.append(on_sheet(canvas, width=700))
         grids.append((no, part.cells))
     return Made(pdf=tiny_pdf(sheets), grids=grids)
