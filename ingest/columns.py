@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from statistics import median
 
@@ -59,7 +60,11 @@ def _best_cut(segments: Sequence[Cell]) -> _Cut | None:
     best: _Cut | None = None
     for gutter in _gutters(segments, prose):
         for band in _bands(ordered, gutter):
-            cut = _cut(_trimmed(band, gutter), gutter)
+            cut = _cut(band, gutter)
+            if cut is None or (best is not None and cut.score <= best.score):
+                continue
+            trimmed = _trimmed(band, gutter)
+            cut = cut if len(trimmed) == len(band) else _cut(trimmed, gutter)
             if cut and (best is None or cut.score > best.score):
                 best = cut
     return best
@@ -199,10 +204,14 @@ def _fills(side: Sequence[Cell]) -> bool:
 
 def is_prose(segment: Cell) -> bool:
     """Say whether a segment is (a line of) running text."""
-    text = segment.text
+    return _reads_as_prose(segment.text)
+
+
+@lru_cache(maxsize=4096)
+def _reads_as_prose(text: str) -> bool:
     if is_unspaced(text):
         return weight(text) >= 20
-    letters = sum(c.isalpha() for c in text)
+    letters = sum(map(str.isalpha, text))
     return (text.count(" ") >= 3 or len(text) >= 24) and letters > 0.6 * len(text.replace(" ", ""))
 
 

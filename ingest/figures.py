@@ -17,6 +17,7 @@ from ingest.words import Rect, Word, page_box, stands_in
 _TABLE_GAP, _FIGURE_GAP = 0.04, 0.06
 #: Where letterheads have their logos.
 _MARGIN = 0.15
+_BEGINS = ("Fig", "FIG", "Chart", "Exhibit", "Abb")
 _FIGURE = re.compile(r"(?:Figure|Fig\.?|FIGURE|FIG\.?|Chart|Exhibit|Abbildung|Abb\.)\s*[A-Z]?\d+")
 
 
@@ -24,7 +25,10 @@ def words_in_figures(
     words: Sequence[Word], pictures: Sequence[Rect], *, width: float, height: float
 ) -> dict[Rect, list[Word]]:
     """Return the words that stand in each captioned picture or drawing, where they are labels, not prose."""
-    captions = [w for w, after in pairwise(words) if _FIGURE.match(f"{w.text} {after.text}")]
+    if not pictures:
+        return {}
+    begins = ((w, after) for w, after in pairwise(words) if w.text.startswith(_BEGINS))
+    captions = [w for w, after in begins if _FIGURE.match(f"{w.text} {after.text}")]
     found: dict[Rect, list[Word]] = {}
     taken: set[Word] = set()
     for rect in pictures if captions else ():

@@ -18,7 +18,7 @@ from ingest.blocks import Edge, Typography, continued, footnotes, notes_from, pr
 from ingest.columns import regions_of
 from ingest.figures import captioned, inserted, new_words, with_figures, words_in_figures
 from ingest.lines import joined_markers, one_line, rows_of, segments_of, with_whole_lines
-from ingest.margins import at_side, is_numbered, running, split_edges
+from ingest.margins import at_side, is_numbered, is_page_number, running, split_edges, stands_alone
 from ingest.records import Box, Element, Span
 from ingest.ruled import Ruled, Stroke, ruled_tables
 from ingest.tables import Cell, Row, find_tables, table_text
@@ -74,17 +74,19 @@ def lay_out(
 def _once(words: Sequence[Word]) -> list[Word]:
     """Spell words one way and leave out those that are drawn a second time over themselves (bold by hand)."""
     kept: list[Word] = []
-    places: dict[tuple[str, int], list[Word]] = {}
+    # Two grids, half a square apart: what lies close together shares a square of one or the other.
+    last: dict[tuple[str, int, float, float], Word] = {}
     for word in words:
         if not word.text.isascii():
             word = word._replace(text=composed(word.text))
             if not word.text:
                 continue
-        twins = places.setdefault((word.text, round(word.y0 / 4)), [])
-        near = 0.15 * word.size
-        if any(abs(t.x0 - word.x0) < near and abs(t.y0 - word.y0) < near for t in twins):
+        x, y = word.x0 / 4, word.y0 / 4
+        one, other = (word.text, 0, x // 1, y // 1), (word.text, 1, (x + 0.5) // 1, (y + 0.5) // 1)
+        twin = last.get(one) or last.get(other)
+        if twin and abs(twin.x0 - word.x0) + abs(twin.y0 - word.y0) < 0.2 * word.size:
             continue
-        twins.append(word)
+        last[one] = last[other] = word
         kept.append(word)
     return kept
 
@@ -188,18 +190,24 @@ class _Layout:
         notes: list[Block] = []
         for region in regions_of([segment for row in body for segment in row.cells]):
             lines = with_whole_lines([joined_markers(row) for row in rows_of(region)])
-            end = notes_from(lines, self.page)
+            end = notes_from(lines, self.page) if not is_page_number(lines[-1]) else len(lines)
             columns.append(self._region(lines[:end]))
             notes += footnotes(lines[end:], self.page)
         middle = continued(columns, self.page.known) + notes
         return [*self._edge(above, "top"), *middle, *self._edge(below, "bottom")]
 
     def _edge(self, rows: Sequence[Row], edge: Edge) -> list[Block]:
-        """Make each row of the margin a block of its own: what runs and what stays is told apart later."""
+        """Make blocks of the rows of a margin, page numbers and stamps each their own."""
+        groups: list[list[Row]] = []
+        for row in rows:
+            if groups and not stands_alone(row) and not stands_alone(groups[-1][-1]):
+                groups[-1].append(row)
+            else:
+                groups.append([row])
         return [
-            replace(block, edge=edge, numbered=is_numbered(row))
-            for row in rows
-            for block in prose_blocks([one_line(row)], self.page)
+            replace(block, edge=edge, numbered=is_numbered(group[0]))
+            for group in groups
+            for block in prose_blocks([one_line(row) for row in group], self.page)
         ]
 
     def _region(self, rows: Sequence[Row]) -> list[Block]:
