@@ -53,8 +53,8 @@ _NOTE_GLUED = re.compile(r"\d{1,2}(?:[A-Z][a-z]|[“\"‘(]\w|[a-z]{3})")
 _NOTE_MARK = re.compile(r"(?:\d{1,3}|[*∗†‡§¶]{1,3})$")
 #: Footnotes are set smaller than the body by this at least.
 _NOTE_SIZE = 0.95
-#: No footnote stands higher than this share of the page.
-_NOTE_TOP = 0.4
+#: No footnote stands higher than this share of the page; without a mark, below a rule, it stands lower.
+_NOTE_TOP, _RULED_NOTE_TOP = 0.4, 0.6
 
 
 @dataclass(slots=True)
@@ -283,7 +283,10 @@ def notes_from(rows: Sequence[Row], page: Typography) -> int:
         if line.y0 < _NOTE_TOP * page.frame.height:
             break
         above = rows[place - 1].y1 if place else 0.0
-        if is_note_start(line, page) or any(_heads(rule, line, above, width) for rule in page.rules):
+        ruled = line.y0 > _RULED_NOTE_TOP * page.frame.height and any(
+            _heads(rule, line, above, width) for rule in page.rules
+        )
+        if ruled or is_note_start(line, page):
             begin = place
     return begin
 

@@ -16,7 +16,16 @@ from dataclasses import replace
 from ingest.blocks import Block as Block
 from ingest.blocks import Edge, Typography, continued, footnotes, notes_from, prose_blocks
 from ingest.columns import regions_of
-from ingest.figures import captioned, inserted, new_words, with_figures, words_in_figures
+from ingest.figures import (
+    captioned,
+    drawing_block,
+    inserted,
+    is_figure_caption,
+    labels_above,
+    new_words,
+    with_figures,
+    words_in_figures,
+)
 from ingest.lines import joined_markers, one_line, rows_of, segments_of, with_whole_lines
 from ingest.margins import at_side, is_numbered, is_page_number, running, split_edges, stands_alone
 from ingest.records import Box, Element, Span
@@ -191,7 +200,7 @@ class _Layout:
         for region in regions_of([segment for row in body for segment in row.cells]):
             lines = with_whole_lines([joined_markers(row) for row in rows_of(region)])
             end = notes_from(lines, self.page) if not is_page_number(lines[-1]) else len(lines)
-            columns.append(self._region(lines[:end]))
+            columns.append(self._column(lines[:end]))
             notes += footnotes(lines[end:], self.page)
         middle = continued(columns, self.page.known) + notes
         return [*self._edge(above, "top"), *middle, *self._edge(below, "bottom")]
@@ -209,6 +218,20 @@ class _Layout:
             for group in groups
             for block in prose_blocks([one_line(row) for row in group], self.page)
         ]
+
+    def _column(self, rows: Sequence[Row]) -> list[Block]:
+        """Make a column's blocks; what stands above a figure's caption may be a drawing's labels."""
+        blocks: list[Block] = []
+        begin = 0
+        for place, row in enumerate(rows):
+            if not is_figure_caption(row):
+                continue
+            labels = max(begin, labels_above(rows, place, self.page.body))
+            if labels < place:
+                blocks += self._region(rows[begin:labels])
+                blocks.append(drawing_block(rows[labels:place], self.page))
+                begin = place
+        return blocks + self._region(rows[begin:])
 
     def _region(self, rows: Sequence[Row]) -> list[Block]:
         blocks: list[Block] = []
