@@ -93,7 +93,8 @@ def _once(words: Sequence[Word]) -> list[Word]:
         x, y = word.x0 / 4, word.y0 / 4
         one, other = (word.text, 0, x // 1, y // 1), (word.text, 1, (x + 0.5) // 1, (y + 0.5) // 1)
         twin = last.get(one) or last.get(other)
-        if twin and abs(twin.x0 - word.x0) + abs(twin.y0 - word.y0) < 0.2 * word.size:
+        near = 0.2 * word.size
+        if twin and twin.size == word.size and abs(twin.x0 - word.x0) + abs(twin.y0 - word.y0) < near:
             continue
         last[one] = last[other] = word
         kept.append(word)
