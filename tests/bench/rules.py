@@ -299,7 +299,8 @@ def _flat(element: Element) -> str:
 
 async def read_ours(files: Sequence[Path]) -> dict[str, Read]:
     found: dict[str, Read] = {}
-    settings = IngestSettings()
+    # What is measured is what is read; a busy machine must not lose a page.
+    settings = IngestSettings(page_timeout_s=600)
     reader = Reader(settings)
     for file in files:
         begun = time.perf_counter()
