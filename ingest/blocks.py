@@ -48,13 +48,13 @@ CAPTION = re.compile(
 ENDS_SENTENCE = re.compile(r"[.!?:;。！？：；؟۔।][\"”’)\]」』]*$")
 _HYPHENS = ("-", "\u00ad", "\u2010")
 #: A footnote's mark: a sign, or a figure that stands raised or runs into the first word.
-_NOTE_SIGN = re.compile(r"[*†‡§¶]{1,3}\s?\S")
+_NOTE_SIGN = re.compile(r"[*∗†‡§¶]{1,3}\s?\S")
 _NOTE_GLUED = re.compile(r"\d{1,2}(?:[A-Z][a-z]|[“\"‘(]\w|[a-z]{3})")
-_NOTE_MARK = re.compile(r"(?:\d{1,3}|[a-z]|[*†‡§¶]{1,3})$")
+_NOTE_MARK = re.compile(r"(?:\d{1,3}|[*∗†‡§¶]{1,3})$")
 #: Footnotes are set smaller than the body by this at least.
 _NOTE_SIZE = 0.95
-#: No footnote stands higher than this share of the page.
-_NOTE_TOP = 0.4
+#: No footnote stands higher than this share of the page; without a mark, below a rule, it stands lower.
+_NOTE_TOP, _RULED_NOTE_TOP = 0.4, 0.6
 
 
 @dataclass(slots=True)
@@ -73,15 +73,18 @@ class Typography:
     @staticmethod
     def of(words: Sequence[Word], frame: Frame, turn: int, strokes: Sequence[Stroke]) -> Typography:
         """Gather it from the words of a page, upright, and its lines."""
-        weights = Counter[float]()
+        sizes = Counter[float]()
         for word in words:
-            weights[round(word.size * 2) / 2] += len(word.text)
+            sizes[word.size] += len(word.text)
+        weights = Counter[float]()
+        for size, count in sizes.items():
+            weights[round(size * 2) / 2] += count
         return Typography(
             frame=frame,
             turn=turn,
             body=(weights.most_common(1)[0][0] if weights else 0) or 10.0,
             known={word.text.lower().strip(".,;:()") for word in words},
-            raised=[word for word, after in pairwise(words) if _is_raised(word, after)],
+            raised=[w for w, after in pairwise(words) if w.size < 0.85 * after.size and _is_raised(w, after)],
             rules=[s for s in strokes if s.is_level] if turn == 0 else [],
         )
 
@@ -94,7 +97,7 @@ def _is_raised(word: Word, after: Word) -> bool:
     if len(word.text) > 3 or not _NOTE_MARK.match(word.text):
         return False
     near = -1 < after.x0 - word.x1 < after.size and word.y0 < after.y1 and after.y0 < word.y1
-    return near and word.size < 0.85 * after.size and word.y1 < after.y1
+    return near and word.y1 < after.y1
 
 
 def prose_blocks(lines: Sequence[Cell], page: Typography) -> list[Block]:
@@ -280,7 +283,10 @@ def notes_from(rows: Sequence[Row], page: Typography) -> int:
         if line.y0 < _NOTE_TOP * page.frame.height:
             break
         above = rows[place - 1].y1 if place else 0.0
-        if is_note_start(line, page) or any(_heads(rule, line, above, width) for rule in page.rules):
+        ruled = line.y0 > _RULED_NOTE_TOP * page.frame.height and any(
+            _heads(rule, line, above, width) for rule in page.rules
+        )
+        if ruled or is_note_start(line, page):
             begin = place
     return begin
 

@@ -255,9 +255,15 @@ def _is_full(current: _Open, unit: Sequence[_Piece], *, max_tokens: int) -> bool
         return False
     if any(piece.kind in _STANDS_ALONE for piece in unit):
         return True
-    if unit[0].kind == "title" and current.tokens >= _SMALL * max_tokens:
+    parted = unit[0].kind == "title" or _is_note(unit[0]) != _is_note(current.pieces[-1])
+    if parted and current.tokens >= _SMALL * max_tokens:
         return True
     return current.tokens + sum(piece.tokens for piece in unit) > max_tokens
+
+
+def _is_note(piece: _Piece) -> bool:
+    """Say whether a piece is a footnote: these belong to each other sooner than to the text above them."""
+    return piece.kind == "footnote"
 
 
 def _joined(pieces: Sequence[_Piece]) -> tuple[str, tuple[Span, ...]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from statistics import median
 
@@ -59,7 +60,11 @@ def _best_cut(segments: Sequence[Cell]) -> _Cut | None:
     best: _Cut | None = None
     for gutter in _gutters(segments, prose):
         for band in _bands(ordered, gutter):
-            cut = _cut(_trimmed(band, gutter), gutter)
+            cut = _cut(band, gutter)
+            if cut is None or (best is not None and cut.score <= best.score):
+                continue
+            trimmed = _trimmed(band, gutter)
+            cut = cut if len(trimmed) == len(band) else _cut(trimmed, gutter)
             if cut and (best is None or cut.score > best.score):
                 best = cut
     return best
@@ -69,7 +74,7 @@ def _gutters(segments: Sequence[Cell], prose: Sequence[Cell]) -> list[float]:
     """Return the likeliest gutters: where fewest lines cross, between places where more do, and where many
     lines begin.
     """
-    x0, x1 = min(s.x0 for s in prose), max(s.x1 for s in prose)
+    x0, x1 = min(s.x0 for s in segments), max(s.x1 for s in segments)
     width = x1 - x0
     starts = sorted(s.x0 - x0 for s in prose if 0.12 * width < s.x0 - x0 < 0.88 * width)
     near = {start: bisect_right(starts, start + 3) - bisect_left(starts, start) for start in starts}
@@ -153,7 +158,7 @@ def _cut(band: list[Cell], gutter: float) -> _Cut | None:
     prosy = [[s for s in side if is_prose(s)] for side in beside]
     if _are_columns(beside, prosy):
         return _Cut(left=left, right=right, score=float(min(map(len, prosy))))
-    if any(_stands_beside(beside, prosy, side) for side in (0, 1)):
+    if _stands_beside(right, beside[1], beside[0]) or _stands_beside(left, beside[0], beside[1]):
         return _Cut(left=left, right=right, score=0.4 * min(map(len, beside)))
     return None
 
@@ -167,15 +172,14 @@ def _are_columns(beside: Sequence[Sequence[Cell]], prosy: Sequence[Sequence[Cell
     return all(map(_is_filled, prosy)) or _apart(beside[0], beside[1])
 
 
-def _stands_beside(beside: Sequence[Sequence[Cell]], prosy: Sequence[Sequence[Cell]], side: int) -> bool:
-    """Say whether `side` is a full column of prose and the other a table, a side bar or labels on their own.
+def _stands_beside(column: Sequence[Cell], lines: Sequence[Cell], others: Sequence[Cell]) -> bool:
+    """Say whether `column` is full of prose, and what stands beside its `lines` goes its own way.
 
     Labels that stand on the lines of the prose belong to it (terms and what they mean): no cut.
     """
-    other = 1 - side
-    if len(prosy[side]) < 5 or len(beside[other]) < 3 or not _fills(beside[side]):
+    if sum(map(is_prose, column)) < 5 or len(others) < 3 or not _fills(column):
         return False
-    return len(prosy[other]) >= 3 or _apart(beside[other], beside[side])
+    return sum(map(is_prose, others)) >= 3 or _apart(others, lines)
 
 
 def _apart(labels: Sequence[Cell], prose: Sequence[Cell]) -> bool:
@@ -199,10 +203,14 @@ def _fills(side: Sequence[Cell]) -> bool:
 
 def is_prose(segment: Cell) -> bool:
     """Say whether a segment is (a line of) running text."""
-    text = segment.text
+    return _reads_as_prose(segment.text)
+
+
+@lru_cache(maxsize=4096)
+def _reads_as_prose(text: str) -> bool:
     if is_unspaced(text):
         return weight(text) >= 20
-    letters = sum(c.isalpha() for c in text)
+    letters = sum(map(str.isalpha, text))
     return (text.count(" ") >= 3 or len(text) >= 24) and letters > 0.6 * len(text.replace(" ", ""))
 
 

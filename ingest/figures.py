@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ingest.blocks import ENDS_SENTENCE, Block
+from ingest.blocks import CAPTION, ENDS_SENTENCE, MARKER, Block, Typography
+from ingest.cells import Row, Table, find_tables
 from ingest.columns import is_prose
 from ingest.lines import rows_of, segments_of
 from ingest.records import Box, Element, Span
@@ -17,6 +18,8 @@ from ingest.words import Rect, Word, page_box, stands_in
 _TABLE_GAP, _FIGURE_GAP = 0.04, 0.06
 #: Where letterheads have their logos.
 _MARGIN = 0.15
+_WORDLESS, _WORDS_WITHIN = "Picture.", "\nWords in the picture: "
+_BEGINS = ("Fig", "FIG", "Chart", "Exhibit", "Abb")
 _FIGURE = re.compile(r"(?:Figure|Fig\.?|FIGURE|FIG\.?|Chart|Exhibit|Abbildung|Abb\.)\s*[A-Z]?\d+")
 
 
@@ -24,7 +27,10 @@ def words_in_figures(
     words: Sequence[Word], pictures: Sequence[Rect], *, width: float, height: float
 ) -> dict[Rect, list[Word]]:
     """Return the words that stand in each captioned picture or drawing, where they are labels, not prose."""
-    captions = [w for w, after in pairwise(words) if _FIGURE.match(f"{w.text} {after.text}")]
+    if not pictures:
+        return {}
+    begins = ((w, after) for w, after in pairwise(words) if w.text.startswith(_BEGINS))
+    captions = [w for w, after in begins if _FIGURE.match(f"{w.text} {after.text}")]
     found: dict[Rect, list[Word]] = {}
     taken: set[Word] = set()
     for rect in pictures if captions else ():
@@ -48,6 +54,46 @@ def _is_beside(rect: Rect, caption: Word, height: float) -> bool:
 def _are_labels(words: Sequence[Word]) -> bool:
     lines = [cell for row in rows_of(segments_of(words)) for cell in row.cells]
     return sum(is_prose(line) and len(line.text) > 32 for line in lines) <= 0.25 * len(lines)
+
+
+def labels_above(rows: Sequence[Row], caption: int, body: float) -> int:
+    """Return from which row on the rows above a figure's caption are labels of a drawing; `caption`: none.
+
+    Drawings made of paths leave only their labels: short, in small type, no line of prose, no table.
+    """
+    begin = caption
+    while begin and _is_label(rows[begin - 1], body) and rows[begin].y0 - rows[begin - 1].y1 < 6 * body:
+        begin -= 1
+    labels = rows[begin:caption]
+    wordy = sum(len(cell.text.split()) for row in labels for cell in row.cells)
+    if len(labels) < 3 or wordy > 5 * sum(len(row.cells) for row in labels):
+        return caption
+    return caption if any(isinstance(part, Table) for part in find_tables(labels)) else begin
+
+
+def _is_label(row: Row, body: float) -> bool:
+    if row.size > 1.02 * body or any(is_prose(cell) and len(cell.text) > 32 for cell in row.cells):
+        return False
+    text = row.cells[0].text
+    return not (MARKER.match(text) or CAPTION.match(text) or ENDS_SENTENCE.search(row.cells[-1].text))
+
+
+def is_figure_caption(row: Row) -> bool:
+    """Say whether a row begins the caption of a figure."""
+    text = row.cells[0].text
+    return bool(_FIGURE.match(text) and CAPTION.match(text))
+
+
+def drawing_block(labels: Sequence[Row], page: Typography) -> Block:
+    """Return a figure of which only the labels are known."""
+    cells = [cell for row in labels for cell in row.cells]
+    text = _WORDLESS + _WORDS_WITHIN.rstrip()
+    spans = []
+    for cell in cells:
+        spans.append((len(text) + 1, len(text) + 1 + len(cell.text), cell))
+        text += " " + cell.text
+    element = Element(kind="figure", text=text, spans=page.spans(spans))
+    return Block(element=element, size=min(cell.size for cell in cells))
 
 
 def with_figures(
@@ -134,10 +180,10 @@ def _holds(box: Box, block: Block) -> bool:
 
 
 def _figure_block(box: Box, caption: Block | None, within: Sequence[Block]) -> Block:
-    text = "Picture."
+    text = _WORDLESS
     spans = [Span(start=0, end=len(text), box=box)]
     for block in (*([caption] if caption else []), *within):
-        separator = "\nWords in the picture: " if within and block is within[0] else " "
+        separator = _WORDS_WITHIN if within and block is within[0] else " "
         offset = len(text) + len(separator)
         text += separator + block.element.text
         spans += [Span(start=s.start + offset, end=s.end + offset, box=s.box) for s in block.element.spans]

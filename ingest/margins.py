@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from ingest.records import Box
 
 #: How much of a page's height may be margin, above and below, and of its width at either side.
 _BAND, _SIDE = 0.12, 0.09
+#: A page number alone may stand further in, if nothing stands further out.
+_NUMBER_BAND = 0.2
 #: Where a stamp may stand, as a share of the page's height.
 _STAMP_BAND = 0.09
 #: Rows that the margin has at most, and words of a running title.
@@ -49,8 +52,10 @@ _JOURNAL = re.compile(
     r"|(?:doi:?\s*|https?://(?:dx\.)?doi\.org/)10\.\d{4,}\S*|e?-?ISSN\b.*",
     re.IGNORECASE,
 )
-#: A number at an end of a line.
-_FIRST, _LAST = re.compile(r"\D{0,3}(\d{1,4})(?!\d|[.,]\d)"), re.compile(r"(?<![\d.,])(\d{1,4})\D{0,3}$")
+#: A number at an end of a line, apart from the words.
+_FIRST, _LAST = re.compile(r"[-–—|\s]*(\d{1,4})(?=\s|$)"), re.compile(r"(?:^|\s)(\d{1,4})[-–—|\s]*$")
+#: Documents of fewer pages show no repetition: what a line says must do.
+_FEW = 3
 
 
 def split_edges(rows: Sequence[Row], page: Typography) -> tuple[list[Row], list[Row], list[Row]]:
@@ -58,23 +63,33 @@ def split_edges(rows: Sequence[Row], page: Typography) -> tuple[list[Row], list[
     height = page.frame.height
     gaps = [b.y0 - a.y1 for a, b in pairwise(rows)]
     apart = 1.6 * max(0.0, median(gaps)) + 0.5 * page.body if gaps else 0.0
-    above = _edge_count(rows, page, lambda row: row.y1 < _BAND * height, apart)
-    below = _edge_count(rows[::-1], page, lambda row: row.y0 > (1 - _BAND) * height, apart)
+    width = max(row.cells[-1].x1 for row in rows) - min(row.cells[0].x0 for row in rows)
+    plain = partial(_is_plain, page=page, width=width)
+    above = _edge_count(rows, lambda row: row.y1 / height, plain, apart)
+    below = _edge_count(rows[::-1], lambda row: 1 - row.y0 / height, plain, apart)
     if above + below >= len(rows):
         return [], list(rows), []
     end = len(rows) - below
     return list(rows[:above]), list(rows[above:end]), list(rows[end:])
 
 
-def _edge_count(rows: Sequence[Row], page: Typography, in_band: Callable[[Row], bool], apart: float) -> int:
-    """Count the rows, from the outside in, up to the last that is set apart from what follows."""
+def _edge_count(
+    rows: Sequence[Row],
+    depth: Callable[[Row], float],
+    is_plain: Callable[[Row, Row], bool],
+    apart: float,
+) -> int:
+    """Count the rows, from the outside in, up to the last that is set apart from what follows.
+
+    `depth` is how far from the edge a row reaches, as a share of the page.
+    """
     count = 0
-    for place, row in enumerate(rows[: _MAX_ROWS + 1][:-1]):
-        if not in_band(row):
+    for place, (row, after) in enumerate(pairwise(rows[: _MAX_ROWS + 1])):
+        number = is_page_number(row)
+        if depth(row) > (_NUMBER_BAND if number and not place else _BAND):
             break
-        after = rows[place + 1]
-        alone = is_page_number(row) or bool(_STAMP.search(_text(row)))
-        if not alone and not (is_numbered(row) or _is_plain(row, after, page)):
+        alone = number or bool(_STAMP.search(_text(row)))
+        if not alone and not is_numbered(row) and not is_plain(row, after):
             break
         gap = max(after.y0 - row.y1, row.y0 - after.y1)
         if (alone and count == place) or (gap > apart and not _lists_on(row, after)):
@@ -82,9 +97,14 @@ def _edge_count(rows: Sequence[Row], page: Typography, in_band: Callable[[Row], 
     return count
 
 
-def _is_plain(row: Row, after: Row, page: Typography) -> bool:
-    small = row.size < 1.15 * page.body and len(_text(row).split()) <= 2 * _MAX_WORDS
-    return small and (len(row.cells) == 1 or len(after.cells) == 1) and len(row.cells) <= 3
+def _is_plain(row: Row, after: Row, *, page: Typography, width: float) -> bool:
+    """Say whether a row may be a running title: short, no larger than the body, no line of a paragraph."""
+    if row.size >= 1.15 * page.body or len(row.cells) > 3 or len(_text(row).split()) > _MAX_WORDS:
+        return False
+    whole_line = len(row.cells) == 1 and row.cells[0].x1 - row.cells[0].x0 > 0.75 * width
+    if whole_line and row.size > 0.93 * page.body:
+        return False
+    return len(row.cells) == 1 or len(after.cells) == 1
 
 
 def _lists_on(row: Row, after: Row) -> bool:
@@ -127,6 +147,11 @@ def is_numbered(row: Row) -> bool:
     return bool(numbers) and (spread or _figures(cells) <= 1)
 
 
+def stands_alone(row: Row) -> bool:
+    """Say whether a row is one thing by itself: a page number, alone or beside a title, or a stamp."""
+    return is_page_number(row) or is_numbered(row) or bool(_STAMP.search(_text(row)))
+
+
 def _figures(cells: Sequence[Cell]) -> int:
     return sum(bool(re.fullmatch(r"[$€£(]*\d[\d.,]*[%)]*", cell.text)) for cell in cells)
 
@@ -134,22 +159,13 @@ def _figures(cells: Sequence[Cell]) -> int:
 def running(pages: Sequence[Sequence[Block]]) -> list[set[int]]:
     """Return, for each page, the places of the blocks that are running text."""
     lines = [line for no, page in enumerate(pages) for line in _lines(no, page)]
-    dropped = _repeated(lines, len(pages)) | _counting(lines, pages)
+    dropped = _repeated(lines, len(pages)) | _counting(lines)
     for no, page in enumerate(pages):
-        dropped |= {(no, place) for place in _told_by_words(page, dropped, no)}
-    return [{place for no_, place in dropped if no_ == no} for no in range(len(pages))]
-
-
-def _lines(no: int, page: Sequence[Block]) -> Iterator[_Line]:
-    for place, block in enumerate(page):
-        box = block.element.box
-        if box is None or block.element.kind == "table" or len(block.element.text) > 200:
-            continue
-        top, bottom = box.y1 < _BAND, box.y0 > 1 - _BAND
-        if top or bottom:
-            text = re.sub(r"\d+", "0", " ".join(block.element.text.split()))
-            words = "0" if says_page_number(block.element.text) else text
-            yield _Line(no, place, top, (box.y0 + box.y1) / 2, block.size, words)
+        dropped |= {(no, place) for place in _told_by_words(page, dropped, no, few=len(pages) < _FEW)}
+    places: list[set[int]] = [set() for _ in pages]
+    for no, place in dropped:
+        places[no].add(place)
+    return places
 
 
 class _Line(NamedTuple):
@@ -160,41 +176,65 @@ class _Line(NamedTuple):
     top: bool
     y: float
     size: float
-    #: What it says, its numbers as 0.
-    words: str
+    apart: bool
+    text: str
+
+
+def _lines(no: int, page: Sequence[Block]) -> Iterator[_Line]:
+    for place, block in enumerate(page):
+        box, element = block.element.box, block.element
+        if box is None or element.kind == "table" or len(element.text) > 200:
+            continue
+        apart = block.edge in {"top", "bottom"}
+        if apart or box.y1 < _BAND or box.y0 > 1 - _BAND:
+            y = (box.y0 + box.y1) / 2
+            yield _Line(no, place, y < 0.5, y, block.size, apart, " ".join(element.text.split()))
 
 
 def _repeated(lines: Sequence[_Line], pages: int) -> set[tuple[int, int]]:
-    """Find what repeats at its place: on three pages or more, on two of a document of at most four."""
+    """Find what repeats at its place: on three pages or more, on two of a document of at most four.
+
+    What no blank parts from the body must repeat on many of the pages, or be apart on most of its own.
+    """
     least = 2 if pages <= 4 else 3
     alike: dict[tuple[str, bool], list[_Line]] = defaultdict(list)
     for line in lines:
-        alike[line.words, line.top].append(line)
+        alike["0" if says_page_number(line.text) else line.text.casefold(), line.top].append(line)
     found: set[tuple[int, int]] = set()
     for group in alike.values():
-        y, size = median(line.y for line in group), median(line.size for line in group)
-        near = [line for line in group if abs(line.y - y) < 0.025 and line.size < 1.25 * size]
-        if len({line.page for line in near}) >= least:
+        if len(group) < least:
+            continue
+        near = _level(group)
+        apart = 2 * sum(line.apart for line in near) >= len(near) or len(near) >= 0.3 * pages
+        if apart and len({line.page for line in near}) >= least:
             found |= {(line.page, line.place) for line in near}
     return found
 
 
-def _counting(lines: Sequence[_Line], pages: Sequence[Sequence[Block]]) -> set[tuple[int, int]]:
+def _level(group: Sequence[_Line]) -> list[_Line]:
+    """Return those of like lines that stand at one height, in one size."""
+    y, size = median(line.y for line in group), median(line.size for line in group)
+    return [line for line in group if abs(line.y - y) < 0.02 and line.size < 1.25 * size]
+
+
+def _counting(lines: Sequence[_Line]) -> set[tuple[int, int]]:
     """Find the lines whose first or last number counts the pages, on three of them at least."""
-    counts: dict[tuple[int, bool], dict[tuple[int, int], bool]] = defaultdict(dict)
+    counts: dict[tuple[int, bool], list[_Line]] = defaultdict(list)
     for line in lines:
-        block = pages[line.page][line.place]
-        text = block.element.text
-        if len(text.split()) > _MAX_WORDS or len(block.element.spans) > 1:
+        if len(line.text.split()) > _MAX_WORDS:
             continue
-        for found in (_FIRST.match(text), _LAST.search(text)):
-            if found:
-                counts[int(found.group(1)) - line.page, line.top][line.page, line.place] = True
-    steady = [group for group in counts.values() if len({page for page, _ in group}) >= 3]
-    return {place for group in steady for place in group}
+        numbers = {int(n.group(1)) for n in (_FIRST.match(line.text), _LAST.search(line.text)) if n}
+        for number in numbers:
+            counts[number - line.page, line.top].append(line)
+    steady = [near for group in counts.values() if len(group) >= 3 and (near := _level(group))]
+    return {
+        (line.page, line.place) for near in steady if len({line.page for line in near}) >= 3 for line in near
+    }
 
 
-def _told_by_words(page: Sequence[Block], dropped: set[tuple[int, int]], no: int) -> Iterator[int]:
+def _told_by_words(
+    page: Sequence[Block], dropped: set[tuple[int, int]], no: int, *, few: bool
+) -> Iterator[int]:
     """Yield the edge blocks that say themselves that they are running text, from the outside in.
 
     Behind a line that stays only stamps go: a letterhead keeps its date.
@@ -206,7 +246,7 @@ def _told_by_words(page: Sequence[Block], dropped: set[tuple[int, int]], no: int
         for place in places if edge == "top" else reversed(places):
             if (no, place) in dropped:
                 continue
-            if _is_stamp(page[place], body) or (not stays and _is_running(page[place], body)):
+            if _is_stamp(page[place], body) or (not stays and _is_running(page[place], body, few=few)):
                 yield place
             else:
                 stays = True
@@ -229,12 +269,12 @@ def _is_stamp(block: Block, body: float) -> bool:
     return _in_margin(box, _STAMP_BAND) and bool(_STAMP.search(text))
 
 
-def _is_running(block: Block, body: float) -> bool:
+def _is_running(block: Block, body: float, *, few: bool) -> bool:
     box, text = block.element.box, " ".join(block.element.text.split())
-    if box is None or not _in_margin(box, 0.1):
+    if box is None:
         return False
-    if says_page_number(text) or block.numbered:
-        return block.size <= 1.6 * body
+    if says_page_number(text) or (block.numbered and _in_margin(box, 0.1)):
+        return few and block.size <= 1.6 * body
     if not _in_margin(box, _STAMP_BAND) or len(text) > 120:
         return False
     if _ADDRESS.fullmatch(text):

@@ -17,10 +17,20 @@ from ingest.blocks import Block as Block
 from ingest.blocks import Edge, Typography, continued, footnotes, notes_from, prose_blocks
 from ingest.cells import Cell, Found, Row
 from ingest.columns import regions_of
-from ingest.figures import captioned, inserted, new_words, with_figures, words_in_figures
+from ingest.continued import joined
+from ingest.figures import (
+    captioned,
+    drawing_block,
+    inserted,
+    is_figure_caption,
+    labels_above,
+    new_words,
+    with_figures,
+    words_in_figures,
+)
 from ingest.grid import table_of
 from ingest.lines import joined_markers, one_line, rows_of, segments_of, with_whole_lines
-from ingest.margins import at_side, is_numbered, running, split_edges
+from ingest.margins import at_side, is_numbered, is_page_number, running, split_edges, stands_alone
 from ingest.records import Box, Element, GridCell
 from ingest.ruled import Ruled, Stroke, ruled_tables
 from ingest.tables import find_tables, placed
@@ -76,17 +86,20 @@ def lay_out(
 def _once(words: Sequence[Word]) -> list[Word]:
     """Spell words one way and leave out those that are drawn a second time over themselves (bold by hand)."""
     kept: list[Word] = []
-    places: dict[tuple[str, int], list[Word]] = {}
+    # Two grids, half a square apart: what lies close together shares a square of one or the other.
+    last: dict[tuple[str, int, float, float], Word] = {}
     for word in words:
         if not word.text.isascii():
             word = word._replace(text=composed(word.text))
             if not word.text:
                 continue
-        twins = places.setdefault((word.text, round(word.y0 / 4)), [])
-        near = 0.15 * word.size
-        if any(abs(t.x0 - word.x0) < near and abs(t.y0 - word.y0) < near for t in twins):
+        x, y = word.x0 / 4, word.y0 / 4
+        one, other = (word.text, 0, x // 1, y // 1), (word.text, 1, (x + 0.5) // 1, (y + 0.5) // 1)
+        twin = last.get(one) or last.get(other)
+        near = 0.2 * word.size
+        if twin and twin.size == word.size and abs(twin.x0 - word.x0) + abs(twin.y0 - word.y0) < near:
             continue
-        twins.append(word)
+        last[one] = last[other] = word
         kept.append(word)
     return kept
 
@@ -178,7 +191,7 @@ def finish(pages: Sequence[Sequence[Block]]) -> list[tuple[Element, ...]]:
     titles = {_rank_key(block) for page in kept for block in page if block.element.kind == "title"}
     # Near-equal sizes are one level; six levels are all that anybody tells apart.
     ranks = {key: min(place, 6) for place, key in enumerate(sorted(titles, reverse=True), start=1)}
-    return [
+    levelled = [
         tuple(
             replace(block.element, level=ranks[_rank_key(block)])
             if block.element.kind == "title"
@@ -187,6 +200,7 @@ def finish(pages: Sequence[Sequence[Block]]) -> list[tuple[Element, ...]]:
         )
         for page in kept
     ]
+    return joined(levelled)
 
 
 def _rank_key(block: Block) -> tuple[float, bool, int]:
@@ -214,19 +228,39 @@ class _Layout:
         notes: list[Block] = []
         for region in regions_of([segment for row in body for segment in row.cells]):
             lines = with_whole_lines([joined_markers(row) for row in rows_of(region)])
-            end = notes_from(lines, self.page)
-            columns.append(self._region(lines[:end]))
+            end = notes_from(lines, self.page) if not is_page_number(lines[-1]) else len(lines)
+            columns.append(self._column(lines[:end]))
             notes += footnotes(lines[end:], self.page)
         middle = continued(columns, self.page.known) + notes
         return [*self._edge(above, "top"), *middle, *self._edge(below, "bottom")]
 
     def _edge(self, rows: Sequence[Row], edge: Edge) -> list[Block]:
-        """Make each row of the margin a block of its own: what runs and what stays is told apart later."""
+        """Make blocks of the rows of a margin, page numbers and stamps each their own."""
+        groups: list[list[Row]] = []
+        for row in rows:
+            if groups and not stands_alone(row) and not stands_alone(groups[-1][-1]):
+                groups[-1].append(row)
+            else:
+                groups.append([row])
         return [
-            replace(block, edge=edge, numbered=is_numbered(row))
-            for row in rows
-            for block in prose_blocks([one_line(row)], self.page)
+            replace(block, edge=edge, numbered=is_numbered(group[0]))
+            for group in groups
+            for block in prose_blocks([one_line(row) for row in group], self.page)
         ]
+
+    def _column(self, rows: Sequence[Row]) -> list[Block]:
+        """Make a column's blocks; what stands above a figure's caption may be a drawing's labels."""
+        blocks: list[Block] = []
+        begin = 0
+        for place, row in enumerate(rows):
+            if not is_figure_caption(row):
+                continue
+            labels = max(begin, labels_above(rows, place, self.page.body))
+            if labels < place:
+                blocks += self._region(rows[begin:labels])
+                blocks.append(drawing_block(rows[labels:place], self.page))
+                begin = place
+        return blocks + self._region(rows[begin:])
 
     def _region(self, rows: Sequence[Row]) -> list[Block]:
         blocks: list[Block] = []

@@ -187,8 +187,10 @@ def is_unspaced(text: str) -> bool:
 
 def lowered(words: Sequence[Word]) -> list[Word]:
     """Put a paragraph's large initial on the line that it begins: it would tie several lines together."""
-    done: list[Word] = []
     usual = median(word.size for word in words) if words else 0.0
+    if all(word.size <= 1.8 * usual for word in words):
+        return list(words)
+    done: list[Word] = []
     for place, word in enumerate(words):
         after = words[place + 1] if place + 1 < len(words) else None
         if after and word.size > 1.8 * usual and after.size < 0.6 * word.size and _initial(word, after):

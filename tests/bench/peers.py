@@ -1,4 +1,4 @@
-"""Other readers on the same files: run by `rules.py` with a Python that has them, so that we need none of them.
+"""Other readers on the same files: run by `rules.py` with a Python that has them; we need none of them.
 
 `python peers.py NAME FILE...` prints one JSON object a line: the file's name and its text, or why there is
 none.

@@ -1,4 +1,4 @@
-"""What a page must say, must not say, and in which order: rules made by people, on our reading and on others'.
+"""What a page must say, must not say, and in which order: rules made by people, on our reading and others'.
 
     PAGEWARDEN_DATA=... python tests/bench/rules.py [--peers --peer-python PATH] [--only SUBSTRING]
 
@@ -201,7 +201,7 @@ def _alike(wanted: str, cell: str, max_diffs: int) -> bool:
 
 
 def _beside(grid: Grid, row: int, column: int, side: str) -> list[str]:
-    """Return the cells that a rule may mean: the neighbour, or any filled cell above (or left) as a heading."""
+    """Return the cells that a rule may mean: the neighbour, or as a heading any filled cell above or left."""
     above = [line[column] for line in grid[:row] if column < len(line) and line[column]]
     before = [cell for cell in grid[row][:column] if cell]
     if side == "top_heading":
@@ -299,7 +299,8 @@ def _flat(element: Element) -> str:
 
 async def read_ours(files: Sequence[Path]) -> dict[str, Read]:
     found: dict[str, Read] = {}
-    settings = IngestSettings()
+    # What is measured is what is read; a busy machine must not lose a page.
+    settings = IngestSettings(page_timeout_s=600)
     reader = Reader(settings)
     for file in files:
         begun = time.perf_counter()

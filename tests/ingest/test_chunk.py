@@ -220,3 +220,19 @@ def test_the_rest_of_a_long_table_is_still_headed_by_its_caption() -> None:
     assert first.text.startswith("Table 1: Cash flows\nRow 0")
     assert rest
     assert {chunk.heading for chunk in rest} == {"Table 1: Cash flows"}
+
+
+def test_footnotes_share_a_chunk_of_their_own_below_the_text() -> None:
+    body, first, second = words(12, "body"), words(4, "one"), words(4, "two")
+    parts = [element("paragraph", body), element("footnote", first), element("footnote", second)]
+    chunks = chunked(page(*parts))
+    assert [(chunk.kind, chunk.text) for chunk in chunks] == [
+        ("paragraph", body),
+        ("footnote", f"{first}\n{second}"),
+    ]
+
+
+def test_a_footnote_below_a_line_or_two_makes_no_chunk_of_its_own() -> None:
+    assert texts(element("paragraph", words(2)), element("footnote", "1 See there.")) == [
+        f"{words(2)}\n1 See there."
+    ]
