@@ -123,7 +123,7 @@ class _Layer:
             size = pen.size or min(x1 - x0, y1 - y0)
             word = Word(value, x0, y0, x1, y1, size, pen.bold, pen.turn)
             foreign = not pen.embedded and any(
-                "\u024f" < char and not "\u2000" <= char <= "\u2bff" for char in value
+                char > "\u024f" and not "\u2000" <= char <= "\u2bff" for char in value
             )
             found.append(Written(word, owner, pen.ghost, pen.pale, foreign))
         return found

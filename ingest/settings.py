@@ -28,8 +28,8 @@ class IngestSettings(BaseSettings):
     ocr_dpi: Annotated[int, Field(ge=72, le=400)] = 150
     """Resolution at which a page without text is rendered for OCR."""
     max_pictures: Annotated[int, Field(ge=0)] = 40
-    """Pictures in pages of text that are read by eye in one document, each once however often it is shown, the
-    largest first; pages say which were not. Pages that are pictures as a whole do not count."""
+    """Pictures in pages of text that are read by eye in one document, the largest first, repeated ones once.
+    Pages say how many of theirs were not; pages that are pictures as a whole do not count."""
     image_dpi: Annotated[int, Field(ge=50, le=300)] = 120
     """Resolution of page images shown to people and models."""
     chunk_tokens: Annotated[int, Field(ge=32, le=480)] = 220
