@@ -163,6 +163,8 @@ def _sorted_out(
     except pdfium.PdfiumError:
         verdicts = None
     dark = {id(w) for w, unseen in zip(drawn, verdicts or [], strict=False) if unseen} | _tiny(there)
+    if not dark and len(there) == len(written):
+        return [w.word for w in written], [], verdicts is not None
     shown = {id(w) for w in there} - dark
     words = [w.word for w in written if id(w) in shown]
     places = {(word.text, round(word.x0 / 4), round(word.y0 / 4)) for word in words}
