@@ -1,7 +1,7 @@
 """The decision per page: who reads it, and why, from signals that cost next to nothing.
 
-`decide` is a function of a few numbers; whoever adds a reader adds an outcome there. Thresholds are those of the
-development set: hand-made PDFs pass, scans and broken encodings do not.
+`decide` is a function of a few numbers; whoever adds a reader adds an outcome there. Thresholds are those of
+the development set: hand-made PDFs pass, scans and broken encodings do not.
 """
 
 from __future__ import annotations
@@ -87,7 +87,11 @@ def judge(sheet: Sheet) -> Verdict:
     decision = decide(_signals(sheet, sound))
     words = {"painted": sound, "beneath": sheet.beneath, "nothing": ()}[decision.believed]
     hidden = sheet.unseen if decision.believed == "beneath" else (*sheet.unseen, *sheet.beneath)
-    note = "" if sheet.compared else " Its text could not be compared with its picture, which is too large."
+    note = (
+        ""
+        if sheet.compared
+        else " Its text could not be compared with its picture, which is too large to draw."
+    )
     return Verdict(
         reader=decision.reader,
         reason=decision.why + note,

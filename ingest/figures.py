@@ -8,10 +8,11 @@ from dataclasses import replace
 from itertools import pairwise
 
 from ingest.blocks import CAPTION, ENDS_SENTENCE, MARKER, Block, Typography
-from ingest.cells import Row, Table, find_tables
+from ingest.cells import Row
 from ingest.columns import is_prose
 from ingest.lines import rows_of, segments_of
 from ingest.records import Box, Element, Span
+from ingest.tables import Table, find_tables
 from ingest.words import Rect, Word, page_box, stands_in
 
 #: A caption stands nearer than this to its table or figure, as a share of the page's height.

@@ -1,7 +1,7 @@
 """PDF pages: what stands on each, what only its file says, and its image as PNG.
 
-Coordinates leave this file in points of the page *as shown*: crop box and rotation are taken out by `Frame` and
-nowhere else. Pages run in child processes: pdfium knows no threads.
+Coordinates leave this file in points of the page *as shown*: crop box and rotation are taken out by `Frame`
+and nowhere else. Pages run in child processes: pdfium knows no threads.
 """
 
 from __future__ import annotations
@@ -163,8 +163,13 @@ def _sorted_out(
     """
     there = [w for w in written if frame.holds(w.word) and not w.ghost]
     drawn = [w for w in there if not w.foreign]
-    verdicts = painting.unseen([w.word for w in drawn], [w.owner for w in drawn], [w.pale for w in drawn])
+    try:
+        verdicts = painting.unseen([w.word for w in drawn], [w.owner for w in drawn], [w.pale for w in drawn])
+    except pdfium.PdfiumError:
+        verdicts = None
     dark = {id(w) for w, unseen in zip(drawn, verdicts or [], strict=False) if unseen} | _tiny(there)
+    if not dark and len(there) == len(written):
+        return [w.word for w in written], [], verdicts is not None
     shown = {id(w) for w in there} - dark
     words = [w.word for w in written if id(w) in shown]
     places = {(word.text, round(word.x0 / 4), round(word.y0 / 4)) for word in words}

@@ -1,9 +1,9 @@
 """What a PDF page paints: its pictures, its lines, and whether a word of its text layer is to be seen at all.
 
-Whether text is seen is not guessed from its colour, its mode or what lies above it: the page is drawn, words in
-whose place nothing shows (or that something else might show for) are switched off, and it is drawn again. What
-leaves the drawing as it was is not painted: white on white, clipped, masked, transparent, behind a picture or in
-a layer that is off, all alike. A first drawing costs 4 ms a page at 72 dpi, less than its text.
+Whether text is seen is not guessed from its colour, its mode or what lies above it: the page is drawn, words
+in whose place nothing shows (or something else may) are switched off, and it is drawn again. What leaves the
+drawing as it was is not painted: white on white, clipped, masked, transparent, behind a picture or in a layer
+that is off, all alike. A first drawing costs 4 to 6 ms a page at 72 dpi, about what its text costs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import ctypes
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pypdfium2 as pdfium
@@ -22,7 +23,7 @@ from ingest.ink import changed, overlaps, shows
 from ingest.ruled import Stroke
 from ingest.structure import Rect, Word
 
-_PATH, _IMAGE, _FORM = 2, 3, 5
+_TEXT, _PATH, _IMAGE, _FORM = 1, 2, 3, 5
 _MOVE_TO, _CURVE_TO = 2, 1
 #: Paths thinner than this are lines, points; shorter ones are dashes and dots.
 _THIN, _SHORT = 2.5, 4.0
@@ -32,6 +33,10 @@ _MAX_POINTS, _MAX_PATHS = 400, 5_000
 _MAX_OBJECTS = 20_000
 #: A drawing for comparison has at most this many pixels; one with a picture of more is not made.
 _COMPARED, _LARGEST_PICTURE = 3_000_000, 60_000_000
+#: Text objects without words that are looked through for the double of a hidden one.
+_MAX_DOUBLES = 500
+#: Fewer letters in doubt than this are not worth a second drawing: a page number, a footnote mark.
+_TELLING = 5
 #: Annotations that can lie over text: all but links (2), pop-ups (16) and highlights of it (9 to 12).
 _HARMLESS_NOTES = {1, 2, 9, 10, 11, 12, 16}
 
@@ -78,15 +83,19 @@ class Painting:
         #: Drawing objects of any kind; none at all means a blank page.
         self.objects: int = raw.FPDFPage_CountObjects(page.raw)
         handle = ctypes.cast(page.raw, ctypes.c_void_p).value
+        texts: list[int] = []
         paths: list[int] = []
         images: list[int] = []
         for index in range(min(self.objects, _MAX_OBJECTS)):
             thing = _page_object(handle, index)
             kind = _object_type(thing) if thing else 0
-            if kind == _PATH:
+            if kind == _TEXT:
+                texts.append(thing)
+            elif kind == _PATH:
                 paths.append(thing)
             elif kind == _IMAGE or (kind == _FORM and _image_of(thing)):
                 images.append(thing)
+        self._texts = texts
         self._paths = paths if len(paths) <= _MAX_PATHS else []
         self._images = images
         self._pictures: list[tuple[Rect, str]] | None = None
@@ -100,7 +109,7 @@ class Painting:
         return self._frame.shown(left, bottom, right, top)
 
     def pictures(self) -> list[tuple[Rect, str]]:
-        """Return the pictures on the page, clipped to it, each with a hash of what it shows ("" if unknown)."""
+        """Return the pictures on the page, clipped to it, each with a hash of what it shows (or "")."""
         if self._pictures is not None:
             return self._pictures
         frame = self._frame
@@ -140,24 +149,43 @@ class Painting:
             return None
         boxes = np.array([word[1:5] for word in words], np.float32)
         plain, scale = self._drawn(72)
-        doubted = ~shows(plain, boxes * scale) | np.array(pale, bool)
-        doubted |= self._beneath(boxes)
         crossing = overlaps(boxes, int(self._frame.width), int(self._frame.height))
-        unseen = np.zeros(len(words), bool)
-        if not (doubted | crossing).any():
-            return unseen.tolist()
+        doubted = ~shows(plain, boxes * scale) | np.array(pale, bool) | self._beneath(boxes) | crossing
+        letters = np.array([sum(map(str.isalnum, word.text)) for word in words])
+        doubted &= (letters > 0) & (np.array(owners) != 0)
+        unseen = [False] * len(words)
+        if letters[doubted].sum() < _TELLING:
+            return unseen
         sharp, scale = self._drawn(144)
-        for group in _apart(boxes, owners, doubted | crossing):
+        for group in _apart(boxes, owners, doubted):
             without, _ = self._drawn(144, hiding={owners[i] for i in group})
-            unseen[group] = ~changed(sharp, without, boxes[group] * scale)
-        return unseen.tolist()
+            for place, seen in zip(group, changed(sharp, without, boxes[group] * scale), strict=True):
+                # White letters over other words only spoil them, however much they change.
+                unseen[place] = not seen or bool(pale[place] and crossing[place])
+        return self._without_shadows(unseen, owners)
+
+    def _without_shadows(self, unseen: list[bool], owners: Sequence[int]) -> list[bool]:
+        """Clear words that are the shadow of a text object that pdfium took for their double."""
+        missing = set(self._texts) - set(owners)
+        dark = {owner for owner, hidden in zip(owners, unseen, strict=True) if hidden}
+        if not missing or not dark:
+            return unseen
+        doubles = [bounds for thing in list(missing)[:_MAX_DOUBLES] if (bounds := self._bounds(thing))]
+        shadows = {
+            owner
+            for owner in dark
+            if (own := self._bounds(owner))
+            and any(max(abs(a - b) for a, b in zip(own, other, strict=True)) < 3 for other in doubles)
+        }
+        return [hidden and owner not in shadows for hidden, owner in zip(unseen, owners, strict=True)]
 
     def inked(self, words: Sequence[Word]) -> list[bool]:
         """Say of each word whether anything shows in its place, whatever it is."""
         if not words or self._too_large():
             return [True] * len(words)
         plain, scale = self._drawn(72)
-        return shows(plain, np.array([word[1:5] for word in words], np.float32) * scale).tolist()
+        boxes = np.array([word[1:5] for word in words], np.float32) * scale
+        return [bool(ink) for ink in shows(plain, boxes)]
 
     def _beneath(self, boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Say which words lie in a picture or under a note: there something else shows in their place."""
@@ -194,13 +222,13 @@ class Painting:
         things = [ctypes.cast(owner, raw.FPDF_PAGEOBJECT) for owner in hiding or ()]
         for thing in things:
             raw.FPDFPageObj_SetIsActive(thing, False)
-        bitmap = self._page.render(scale=scale, grayscale=True)
-        pixels = (
-            bitmap.to_numpy()[:, :, 0].copy() if bitmap.to_numpy().ndim == 3 else bitmap.to_numpy().copy()
-        )
+        try:
+            bitmap = self._page.render(scale=scale, grayscale=True)
+        finally:
+            for thing in things:
+                raw.FPDFPageObj_SetIsActive(thing, True)
+        pixels = bitmap.to_numpy().reshape(bitmap.height, bitmap.width).copy()
         bitmap.close()
-        for thing in things:
-            raw.FPDFPageObj_SetIsActive(thing, True)
         return pixels, scale
 
 
@@ -209,21 +237,21 @@ def _apart(boxes: NDArray[np.float32], owners: Sequence[int], doubted: NDArray[n
 
     Switched off together, a word that shows would vouch for the hidden one in its place.
     """
-    places = np.flatnonzero(doubted)
+    places = [int(place) for place in np.flatnonzero(doubted)]
     groups: dict[int, int] = {}
     for place in places:
         box = boxes[place]
-        near = places[
+        near = np.array(places)[
             (np.minimum(boxes[places, 2], box[2]) > np.maximum(boxes[places, 0], box[0]) + 0.5)
             & (np.minimum(boxes[places, 3], box[3]) > np.maximum(boxes[places, 1], box[1]) + 0.5)
         ]
-        taken = {groups.get(owners[i]) for i in near if owners[i] != owners[place]}
+        taken = {groups.get(owners[i]) for i in near.tolist() if owners[i] != owners[place]}
         groups.setdefault(owners[place], next((g for g in range(4) if g not in taken), 3))
     return [members for group in range(4) if (members := [i for i in places if groups[owners[i]] == group])]
 
 
-def _image_of(thing: int) -> object | None:
-    """Return an object as a picture, or the first picture in a form."""
+def _image_of(thing: int) -> Any:
+    """Return an object as a picture, or the first picture in a form; None where there is none."""
     handle = ctypes.cast(thing, raw.FPDF_PAGEOBJECT)
     if _object_type(thing) == _IMAGE:
         return handle

@@ -542,8 +542,8 @@ class _Story:
 def budgeted(drafts: Sequence[Draft], most: int) -> list[Draft]:
     """Choose the pictures in pages of text that are read by eye: the `most` largest, repeated ones once.
 
-    Pages say how many of theirs were left alone. What is chosen depends on the document alone, not on the clock:
-    the same file reads the same on a busy machine.
+    Pages say how many of theirs were left alone. What is chosen depends on the document alone, not on the
+    clock: the same file reads the same on a busy machine.
     """
     sizes: dict[str, float] = {}
     for raw in drafts:

@@ -131,7 +131,7 @@ class Page:
     lost: str | None = None
     #: Whether there is a page image; a section of a format without pages has none.
     has_image: bool = True
-    #: What the file holds for this page and does not show, at most 20,000 characters: for rails to screen, never
+    #: What the file holds for this page and does not show, at most 20,000 characters: to be screened, never
     #: to be retrieved.
     hidden: str = ""
 

@@ -36,8 +36,8 @@ class IngestSettings(BaseSettings):
     ocr_dpi: Annotated[int, Field(ge=72, le=400)] = 150
     """Resolution at which a page without text is rendered for OCR."""
     max_pictures: Annotated[int, Field(ge=0)] = 40
-    """Pictures in pages of text that are read by eye in one document, each once however often it is shown, the
-    largest first; pages say which were not. Pages that are pictures as a whole do not count."""
+    """Pictures in pages of text that are read by eye in one document, the largest first, repeated ones once.
+    Pages say how many of theirs were not; pages that are pictures as a whole do not count."""
     eyes: Literal["auto", "all", "off"] = "auto"
     """Pages that a served vision model reads, if there is one; auto: where the text layer is not enough."""
     eyes_slots: Annotated[int, Field(ge=1, le=256)] = 16

@@ -99,7 +99,7 @@ def neighbours(words: Iterable[Word]) -> Counter[tuple[str, str]]:
     return Counter(
         (a.text, b.text)
         for a, b in pairwise(words)
-        if abs((a.y0 + a.y1) - (b.y0 + b.y1)) < a.size and 0 < b.x0 - a.x0 and b.x0 - a.x1 < 0.6 * a.size
+        if abs((a.y0 + a.y1) - (b.y0 + b.y1)) < a.size and b.x0 > a.x0 and b.x0 - a.x1 < 0.6 * a.size
     )
 
 

@@ -51,6 +51,22 @@ def test_a_scan_is_read_whichever_way_up_it_lies(turn: int) -> None:
             assert 0 <= span.box.y0 < span.box.y1 <= 1
 
 
+def test_a_page_that_leans_is_laid_out_upright_and_cited_where_it_lies() -> None:
+    lines = [(60, 60 + 50 * i, f"Line {i} of the letter that the captain wrote to us") for i in range(6)]
+    upright, leaning = (read_scan(page(lines, turn=turn)) for turn in (0, 3))
+    said = [" ".join(element.text for element in elements) for elements in (upright, leaning)]
+    assert said[0] == said[1]
+    first, last = leaning[0].spans[0].box, leaning[-1].spans[-1].box
+    assert 0 < first.y0 < first.y1 < last.y0 < last.y1 < 1
+    assert first.y1 - first.y0 > 1.5 * (upright[0].spans[0].box.y1 - upright[0].spans[0].box.y0)
+
+
+def test_wide_lines_are_not_taken_to_stand_on_their_heads() -> None:
+    line = "the organisation other than as necessary in his or her position with the organisation, and so on"
+    elements = read_scan(page([(30, 40 + 60 * i, line) for i in range(5)], size=(1500, 400)))
+    assert " ".join(element.text for element in elements).replace(" ", "").count(line.replace(" ", "")) == 5
+
+
 def test_a_scanned_table_becomes_rows_with_a_box_a_cell() -> None:
     lines = [(60, 60, "Station"), (420, 60, "2021"), (640, 60, "2022")]
     for i, name in enumerate(("North pier", "South pier", "Old quay")):

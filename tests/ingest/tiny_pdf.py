@@ -31,22 +31,41 @@ class Sheet:
     #: Further content stream operators, drawn after the texts.
     operators: str = ""
     extra: str = field(default="")
+    #: Further entries of the font dictionary, and of the page's resources.
+    fonts: str = ""
+    resources: str = ""
 
 
 _TURNS = {0: "1 0 0 1", 90: "0 1 -1 0", 180: "-1 0 0 -1", 270: "0 -1 1 0"}
 
 
-def tiny_pdf(sheets: Sequence[Sheet], *, encrypt: bool = False) -> bytes:
-    """Write a PDF; `encrypt` claims a standard security handler with a password that nobody knows."""
+def first_more(sheets: int) -> int:
+    """Return the number of the first of `more` objects in a tiny PDF of so many sheets."""
+    return 5 + 2 * sheets
+
+
+def stream(entries: str, body: bytes) -> bytes:
+    """Write a stream object."""
+    return b"<< %s /Length %d >>\nstream\n" % (entries.encode(), len(body)) + body + b"\nendstream"
+
+
+def tiny_pdf(
+    sheets: Sequence[Sheet], *, encrypt: bool = False, more: Sequence[bytes] = (), catalog: str = ""
+) -> bytes:
+    """Write a PDF; `encrypt` claims a standard security handler with a password that nobody knows.
+
+    `more` are further objects, from number `first_more`; `catalog` are further entries of the catalog.
+    """
     objects: list[bytes] = []
     kids = " ".join(f"{5 + 2 * i} 0 R" for i in range(len(sheets)))
-    objects.append(b"<< /Type /Catalog /Pages 2 0 R >>")
+    objects.append(f"<< /Type /Catalog /Pages 2 0 R {catalog} >>".encode())
     objects.append(f"<< /Type /Pages /Kids [{kids}] /Count {len(sheets)} >>".encode())
     objects.append(b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>")
     objects.append(b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica-Bold /Encoding /WinAnsiEncoding >>")
     for i, sheet in enumerate(sheets):
         objects.append(_page(sheet, contents=6 + 2 * i))
         objects.append(_stream(sheet))
+    objects += more
     trailer = f"/Size {len(objects) + 1} /Root 1 0 R"
     if encrypt:
         secret = "00" * 32
@@ -62,7 +81,8 @@ def _page(sheet: Sheet, *, contents: int) -> bytes:
     crop = f"/CropBox [{' '.join(map(str, sheet.crop_box))}]" if sheet.crop_box else ""
     return (
         f"<< /Type /Page /Parent 2 0 R /MediaBox [{box}] {crop} /Rotate {sheet.rotate} {sheet.extra} "
-        f"/Contents {contents} 0 R /Resources << /Font << /F1 3 0 R /F2 4 0 R >> >> >>"
+        f"/Contents {contents} 0 R /Resources << /Font << /F1 3 0 R /F2 4 0 R {sheet.fonts} >> "
+        f"{sheet.resources} >> >>"
     ).encode()
 
 
@@ -75,7 +95,7 @@ def _stream(sheet: Sheet) -> bytes:
             f"BT {mode} Tr /{font} {text.size} Tf {_TURNS[text.turn]} {text.x} {text.y} Tm ({escaped}) Tj ET"
         )
     body = ("\n".join(lines) + "\n" + sheet.operators).encode("cp1252")
-    return b"<< /Length %d >>\nstream\n" % len(body) + body + b"\nendstream"
+    return stream("", body)
 
 
 def _file(objects: Sequence[bytes], trailer: str) -> bytes:
