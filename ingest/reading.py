@@ -63,22 +63,24 @@ class Reader:
         self._views = anyio.Semaphore(2)
         self._limiter = anyio.CapacityLimiter(settings.readers + 2)
 
-    async def read(
-        self, source: Source, *, pages_dir: Path, on_page: OnPage, only_page: int | None = None
-    ) -> Reading:
-        """Read every page, or `only_page` of a PDF; pictures that the file itself cannot show are written.
+    async def read(self, source: Source, *, pages_dir: Path, on_page: OnPage) -> Reading:
+        """Read every page; images of pages that the file itself cannot show go to `pages_dir/{no}.png`.
 
-        They go to `pages_dir/{no}.png`; `on_page(done, total)` is called as pages are done. Pages that are
-        lost are in the reading, flagged and with the reason; raises InputError's subclasses where the file as
-        a whole is at fault.
+        `on_page(done, total)` is called as pages are done. Pages that are lost are in the reading, flagged
+        and with the reason; raises InputError's subclasses where the file as a whole is at fault.
         """
-        return told(source.name, await self._pages(source, pages_dir, on_page, only_page))
+        return told(source.name, await self._pages(source, pages_dir, on_page))
 
-    async def _pages(
-        self, source: Source, pages_dir: Path, on_page: OnPage, only_page: int | None
-    ) -> list[Page]:
+    async def read_page(self, source: Source, page_no: int, *, on_page: OnPage) -> Reading:
+        """Read one page of a PDF alone; without the others its headings rank among themselves only.
+
+        The reading has no page where the PDF has none of that number. Raises like `read`.
+        """
+        return told(source.name, await self._read_pdf(source, on_page, only_page=page_no))
+
+    async def _pages(self, source: Source, pages_dir: Path, on_page: OnPage) -> list[Page]:
         if source.media_type == PDF:
-            return await self._read_pdf(source, on_page, only_page)
+            return await self._read_pdf(source, on_page)
         await anyio.Path(pages_dir).mkdir(parents=True, exist_ok=True)
         if source.media_type in IMAGES:
             return await self._read_images(source, pages_dir, on_page)
@@ -142,7 +144,7 @@ class Reader:
             why = "needs more memory than PAGEWARDEN_INGEST_READ_MEMORY_BYTES allows"
             raise _Lost(OutOfMemory, why) from error
 
-    async def _read_pdf(self, source: Source, on_page: OnPage, only_page: int | None) -> list[Page]:
+    async def _read_pdf(self, source: Source, on_page: OnPage, *, only_page: int | None = None) -> list[Page]:
         settings = self._settings
         try:
             total = await self._in_child(

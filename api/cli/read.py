@@ -88,15 +88,18 @@ async def _read(
 
     from ingest.reading import Reader
     from ingest.settings import IngestSettings
-    from ingest.sources import open_source
+    from ingest.sources import PDF, open_source
 
     settings = IngestSettings()
     source = await anyio.to_thread.run_sync(partial(open_source, file, name=file.name, settings=settings))
     reader = Reader(settings)
-    key = {} if password is None else {"password": password}
     with tempfile.TemporaryDirectory(prefix="pagewarden-") as folder, _progress(silent=silent) as on_page:
         pages_dir = Path(folder)
-        reading = await reader.read(source, pages_dir=pages_dir, on_page=on_page, only_page=page_no, **key)
+        if page_no is not None and source.media_type == PDF and password is None:
+            reading = await reader.read_page(source, page_no, on_page=on_page)
+        else:
+            key = {} if password is None else {"password": password}
+            reading = await reader.read(source, pages_dir=pages_dir, on_page=on_page, **key)
         if page_no is not None:
             kept = tuple(page for page in reading.pages if page.no == page_no)
             if not kept:
@@ -113,7 +116,7 @@ async def _draw(
     import anyio
     import anyio.to_thread
 
-    from ingest.errors import Unreadable
+    from ingest.errors import NoPageImage, Unreadable
     from ingest.outlines import outline
 
     shown = [page for page in pages if page.has_image]
@@ -121,13 +124,16 @@ async def _draw(
         complain("There is nothing to draw: this kind of file has no page images.")
         return []
     await anyio.Path(into).mkdir(parents=True, exist_ok=True)
+    # A file that wanted a password lies open there.
+    unlocked = pages_dir / "unlocked"
+    file = unlocked if await anyio.Path(unlocked).is_file() else source.path
     drawn: list[Path] = []
     for page in shown:
         try:
             image = await reader.render(
-                source.path, source.media_type, page.no, pages_dir=pages_dir, dpi=_DPI, longest=2400
+                file, source.media_type, page.no, pages_dir=pages_dir, dpi=_DPI, longest=2400
             )
-        except Unreadable as error:
+        except (Unreadable, NoPageImage) as error:
             complain(f"Page {page.no}: {error.detail}")
             continue
         path = into / f"{page.no}.png"
