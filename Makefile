@@ -29,6 +29,7 @@ check: ## Style, types, arrows between packages, tests with coverage (wants `mak
 
 bench: set-up-dev ## Measure reading against its peers (BENCH="--quick", "--peer PYTHON", "--write docs/benchmarks")
 	$(BIN)/python tests/bench/read_speed.py $(BENCH)
+	$(BIN)/python tests/bench/page_images.py
 
 pictures: set-up-dev ## Draw the difficult pages in docs/reading/ anew
 	$(BIN)/python tests/bench/made_pages.py docs/reading

@@ -67,6 +67,8 @@ _log = logging.getLogger(__name__)
 _RANGE = 24
 #: Pages lost to time or memory before the whole file is given up: its every page would take the full time.
 _MAX_LOST = 5
+#: Pages before and after one that is read alone whose text layers are read with it.
+_NEIGHBOURS = 6
 #: Documents without pages are read in one go; they get the time of that many pages.
 _WHOLE = 10
 #: How long before the time of the whole file its last pages are given up, so that it still ends well.
@@ -362,8 +364,9 @@ class Reader:
             )
         wanted = range(1, total + 1)
         if only_page is not None:
-            wanted = range(only_page, min(only_page, total) + 1)
-        story = _Story(self, source, len(wanted), telling)
+            # Its neighbours tell running heads and levels of headings; nobody looks at them.
+            wanted = range(max(1, only_page - _NEIGHBOURS), min(only_page + _NEIGHBOURS, total) + 1)
+        story = _Story(self, source, len(wanted), telling, only_page)
         size = max(1, min(_RANGE, -(-len(wanted) // settings.readers)))
         try:
             async with anyio.create_task_group() as group:
@@ -374,7 +377,8 @@ class Reader:
                     group.start_soon(story.look, raw)
         except* IngestError as errors:
             raise _first(errors) from None
-        return _kept(_finished(story.pages[no] for no in wanted))
+        pages = _finished(story.pages[no] for no in wanted)
+        return _kept([page for page in pages if only_page in (None, page.no)])
 
     async def _read_images(self, source: Source, pages_dir: Path, telling: _Telling) -> list[Page]:
         settings = self._settings
@@ -469,11 +473,14 @@ class _Lost(Exception):
 class _Story:
     """The pages of one PDF as they come in."""
 
-    def __init__(self, reader: Reader, source: Source, total: int, telling: _Telling) -> None:
+    def __init__(
+        self, reader: Reader, source: Source, total: int, telling: _Telling, only_page: int | None
+    ) -> None:
         self.reader = reader
         self.source = source
         self.total = total
         self.telling = telling
+        self.only_page = only_page
         self.pages: dict[int, Draft] = {}
         self.lost = 0
         self._waiting: list[Draft] = []
@@ -484,7 +491,9 @@ class _Story:
         Those with pictures wait until all layers are read: only then is it known which are the largest.
         """
         for raw in await self._text_of(first, last):
-            if raw.pictures:
+            if self.only_page not in (None, raw.no):
+                self._done(raw)
+            elif raw.pictures:
                 self._waiting.append(raw)
             elif raw.wants_eyes or self.reader._model_reads(raw):
                 group.start_soon(self.look, raw)

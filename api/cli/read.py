@@ -88,7 +88,7 @@ async def _read(
 
     from ingest.reading import Reader
     from ingest.settings import IngestSettings
-    from ingest.sources import open_source
+    from ingest.sources import PDF, open_source
 
     settings = IngestSettings()
     source = await anyio.to_thread.run_sync(partial(open_source, file, name=file.name, settings=settings))
@@ -114,7 +114,7 @@ async def _draw(
     import anyio
     import anyio.to_thread
 
-    from ingest.errors import Unreadable
+    from ingest.errors import NoPageImage, Unreadable
     from ingest.outlines import outline
 
     shown = [page for page in pages if page.has_image]
@@ -122,13 +122,16 @@ async def _draw(
         complain("There is nothing to draw: this kind of file has no page images.")
         return []
     await anyio.Path(into).mkdir(parents=True, exist_ok=True)
+    # A file that wanted a password lies open there.
+    unlocked = pages_dir / "unlocked"
+    file = unlocked if await anyio.Path(unlocked).is_file() else source.path
     drawn: list[Path] = []
     for page in shown:
         try:
             image = await reader.render(
-                source.path, source.media_type, page.no, pages_dir=pages_dir, dpi=_DPI, longest=2400
+                file, source.media_type, page.no, pages_dir=pages_dir, dpi=_DPI, longest=2400
             )
-        except Unreadable as error:
+        except (Unreadable, NoPageImage) as error:
             complain(f"Page {page.no}: {error.detail}")
             continue
         path = into / f"{page.no}.png"

@@ -428,7 +428,7 @@ def a_document(pages: int) -> bytes:
 
 async def picture(name: str, content: bytes, folder: Path) -> Path:
     """Read a page and write it with its elements drawn on it, small enough for `docs/`."""
-    settings = IngestSettings()
+    settings = IngestSettings(page_timeout_s=900)  # nobody waits for it, and the machine may be busy
     path = folder / f"{name}.pdf"
     await anyio.Path(path).write_bytes(content)
     source = open_source(path, name=path.name, settings=settings)

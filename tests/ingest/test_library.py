@@ -60,8 +60,8 @@ class Room:
             settings=IngestSettings(**settings),
         )
 
-    async def add(self, name: str, text: str, *, groups: tuple[str, ...] = ()) -> str:
-        pipeline = Pipeline(
+    def pipeline(self) -> Pipeline:
+        return Pipeline(
             reader=self.reader,
             embedder=FakeEmbedder(),
             index=self.index,
@@ -70,9 +70,11 @@ class Room:
             screen=FakeScreen(),
             settings=IngestSettings(chunk_tokens=32),
         )
+
+    async def add(self, name: str, text: str, *, groups: tuple[str, ...] = ()) -> str:
         path = self.folder / "incoming.txt"
         path.write_text(text)
-        outcome = await pipeline.add(path, name=name, tenant="acme", collection="hr", groups=groups)
+        outcome = await self.pipeline().add(path, name=name, tenant="acme", collection="hr", groups=groups)
         assert outcome.id is not None
         return outcome.id
 
@@ -203,6 +205,18 @@ async def test_a_page_without_an_image_says_so_to_its_readers_and_to_nobody_else
     [hit] = await room.shelves().search("leave", scope=board, limit=5)
     [finding] = await room.shelves().look([hit.chunk], question="?", scope=board)
     assert (finding.outcome, room.reader.rendered) == ("nothing", [])
+
+
+async def test_a_removed_document_takes_its_pictures_along(room: Room) -> None:
+    document = await room.add("leave.txt", "Annual leave.")
+    other = await room.add("sick.txt", "Sick leave.")
+    for one in (document, other):
+        assert await room.shelves().page_image(one, 1, scope=ACME)
+    pictures = room.folder / "files"
+    assert len(list(pictures.glob("*/*/images-*/*.webp"))) == 2
+    assert await room.pipeline().remove(document, scope=ACME)
+    (left,) = pictures.glob("*/*/images-*/*.webp")
+    assert other in left.parts
 
 
 def pixel(image: bytes, spot: tuple[int, int]) -> object:
