@@ -115,7 +115,9 @@ def _raw(sheet: Sheet) -> Draft:
         Draft, no=sheet.no, width_pt=sheet.width_pt, height_pt=sheet.height_pt, reason=verdict.reason
     )
     if verdict.needs_eyes:
-        return shape(read_by="ocr-layout", known=verdict.words)
+        # Laid out although eyes come next: if they fail, what the text layer says is kept.
+        blocks = _laid_out(sheet, verdict.words) if verdict.words else ()
+        return shape(read_by="ocr-layout", known=verdict.words, blocks=blocks)
     silent = sheet.silent_pictures
     if silent:
         return shape(

@@ -21,7 +21,7 @@ from typing import Any
 from lxml import etree, html  # type: ignore[import-untyped]
 
 from ingest.charset import decode
-from ingest.errors import Damaged
+from ingest.errors import Damaged, TooLarge
 from ingest.listings import guessed_heads, read_csv, read_json, read_json_lines, read_xml
 from ingest.records import ElementKind, GridCell
 from ingest.sections import Piece, split
@@ -59,7 +59,7 @@ _KINDS: dict[str, ElementKind] = {
 _SKIPPED = {"Header", "Footer", "PageBreak", "PageNumber"}
 #: Pictures of one file whose words are read; smaller ones are icons.
 _MAX_PICTURES, _LEAST_SIDE = 40, 48
-_MAX_SPAN = 1000
+_MAX_SPAN, _MAX_COLUMNS, _MAX_GRID = 1000, 16_384, 4_000_000
 
 #: Reads the lines that stand in a picture; None: there is nobody to read them.
 ReadPicture = Callable[[bytes], list[str]]
@@ -185,7 +185,7 @@ def grid_cells(table: str) -> tuple[GridCell, ...]:
 def _cells(table: Any) -> tuple[GridCell, ...]:
     placed: list[GridCell] = []
     taken: dict[int, int] = {}
-    heads = row = 0
+    heads = row = steps = 0
     for line in table.iter("tr"):
         col, tags, found = 0, set(), []
         for cell in line:
@@ -193,6 +193,8 @@ def _cells(table: Any) -> tuple[GridCell, ...]:
                 continue
             while taken.get(col, -1) >= row:
                 col += 1
+            if col >= _MAX_COLUMNS:
+                break
             tags.add(cell.tag)
             rowspan, colspan = _span(cell, "rowspan"), _span(cell, "colspan")
             text = " ".join(clean(" ".join(cell.itertext())).split())
@@ -204,6 +206,9 @@ def _cells(table: Any) -> tuple[GridCell, ...]:
             for covered in range(col, col + colspan) if rowspan > 1 else ():
                 taken[covered] = row + rowspan - 1
             col += colspan
+        steps += col
+        if steps > _MAX_GRID:
+            raise TooLarge("A table of the page spans millions of cells; split it and add the parts.")
         if any(cell.text for cell in found):
             heads += row == heads and tags == {"th"}
             placed += found
