@@ -270,7 +270,7 @@ def _large() -> Iterator[Hostile]:
         lambda: b"<table>" + b"<tr>" + b"<td>1</td>" * 100 + b"</tr>" * 10_000 + b"</table>",
         {"ok", "too_large", "too_many_pages"},
     )
-    yield "line.txt", lambda: b"x" * 30_000_000, {"too_many_pages"}
+    yield "line.txt", lambda: b"x" * 30_000_000, {"too_large"}
     yield "lines.txt", lambda: b"a\n\n" * 3_000_000, {"ok", "too_many_pages"}
     yield "records.json", lambda: b"[" + b",".join([b'{"a":1}'] * 400_000) + b"]", {"ok", "too_many_pages"}
     yield "parts.eml", many_parts, {"unsafe_markup"}
