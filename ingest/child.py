@@ -151,7 +151,8 @@ def _raw(sheet: Sheet) -> Draft:
         hidden=verdict.hidden,
     )
     if verdict.needs_eyes:
-        return shape(known=verdict.words)
+        # Laid out although eyes come next: if they fail, what the text layer says is kept.
+        return shape(known=verdict.words, blocks=_laid_out(sheet, verdict.words) if verdict.words else ())
     blocks = _laid_out(sheet, verdict.words)
     if verdict.doubted:
         return shape(known=verdict.words, blocks=blocks, doubted=True)

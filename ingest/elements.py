@@ -21,7 +21,7 @@ from typing import Any
 from lxml import etree, html  # type: ignore[import-untyped]
 
 from ingest.charset import decode
-from ingest.errors import Damaged
+from ingest.errors import Damaged, TooLarge
 from ingest.listings import guessed_heads, read_csv, read_json, read_json_lines, read_xml
 from ingest.records import ElementKind, GridCell
 from ingest.sections import Piece, split
@@ -59,7 +59,9 @@ _KINDS: dict[str, ElementKind] = {
 _SKIPPED = {"Header", "Footer", "PageBreak", "PageNumber"}
 #: Pictures of one file whose words are read; smaller ones are icons.
 _MAX_PICTURES, _LEAST_SIDE = 40, 48
-_MAX_SPAN = 1000
+#: A text longer than that fills more pages than anybody allows.
+_MAX_CHARS = 16_000_000
+_MAX_SPAN, _MAX_COLUMNS, _MAX_GRID = 1000, 16_384, 4_000_000
 
 #: Reads the lines that stand in a picture; None: there is nobody to read them.
 ReadPicture = Callable[[bytes], list[str]]
@@ -185,7 +187,7 @@ def grid_cells(table: str) -> tuple[GridCell, ...]:
 def _cells(table: Any) -> tuple[GridCell, ...]:
     placed: list[GridCell] = []
     taken: dict[int, int] = {}
-    heads = row = 0
+    heads = row = steps = 0
     for line in table.iter("tr"):
         col, tags, found = 0, set(), []
         for cell in line:
@@ -193,6 +195,8 @@ def _cells(table: Any) -> tuple[GridCell, ...]:
                 continue
             while taken.get(col, -1) >= row:
                 col += 1
+            if col >= _MAX_COLUMNS:
+                break
             tags.add(cell.tag)
             rowspan, colspan = _span(cell, "rowspan"), _span(cell, "colspan")
             text = " ".join(clean(" ".join(cell.itertext())).split())
@@ -204,6 +208,9 @@ def _cells(table: Any) -> tuple[GridCell, ...]:
             for covered in range(col, col + colspan) if rowspan > 1 else ():
                 taken[covered] = row + rowspan - 1
             col += colspan
+        steps += col
+        if steps > _MAX_GRID:
+            raise TooLarge("A table of the page spans millions of cells; split it and add the parts.")
         if any(cell.text for cell in found):
             heads += row == heads and tags == {"th"}
             placed += found
@@ -408,13 +415,13 @@ def slide_notes(path: Path) -> dict[int, str]:
 
 
 def _read_plain(content: bytes) -> list[Piece]:
-    return plain_text(decode(content))
+    return plain_text(_decoded(content))
 
 
 def _read_md(content: bytes) -> list[Piece]:
     import markdown  # type: ignore[import-untyped]
 
-    page = markdown.markdown(decode(content), extensions=["tables", "fenced_code", "sane_lists"])
+    page = markdown.markdown(_decoded(content), extensions=["tables", "fenced_code", "sane_lists"])
     return read_html(f"<body>{page}</body>")
 
 
@@ -423,7 +430,7 @@ def _read_rst(content: bytes) -> list[Piece]:
 
     # No file is included and no raw markup taken over; what is wrong with the text stays in it, unreported.
     page = publish_string(
-        decode(content),
+        _decoded(content),
         writer="html5",
         settings_overrides={
             "file_insertion_enabled": False,
@@ -484,7 +491,14 @@ def _read_zip(path: Path) -> list[list[Piece]]:
 
 
 def _text(path: Path) -> str:
-    return decode(path.read_bytes())
+    return _decoded(path.read_bytes())
+
+
+def _decoded(content: bytes) -> str:
+    text = decode(content)
+    if len(text) > _MAX_CHARS:
+        raise TooLarge(f"The text has over {_MAX_CHARS} characters; split it and add the parts.")
+    return text
 
 
 _OWN_SECTIONS: dict[str, Callable[[Path], list[list[Piece]]]] = {
@@ -502,7 +516,7 @@ _OWN_SECTIONS: dict[str, Callable[[Path], list[list[Piece]]]] = {
     ZIP: _read_zip,
 }
 _FLOWING: dict[str, Callable[[bytes], list[Piece]]] = {
-    HTML: lambda content: read_html(decode(content)),
+    HTML: lambda content: read_html(_decoded(content)),
     MARKDOWN: _read_md,
     RST: _read_rst,
 }

@@ -25,6 +25,8 @@ from ingest.sections import Piece
 ReadHtml = Callable[[str], list[Piece]]
 _MAX_PARTS = 2000
 _MAX_NESTING = 30
+#: Parts with parts in one mail: the parser takes quadratic time over them.
+_MAX_BOUNDARIES = 300
 _HEADS = ("From", "To", "Cc", "Date")
 
 
@@ -61,6 +63,8 @@ def _parsed(path: Path) -> email.message.Message:
     content = path.read_bytes()
     if content[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\x00" in content[:200]:
         content = decode(content).encode()
+    if content.count(b"boundary=") > _MAX_BOUNDARIES:
+        raise UnsafeMarkup("The mail nests its parts deeper than any honest one; do not trust this file.")
     try:
         return email.message_from_bytes(content.lstrip(b"\xef\xbb\xbf\r\n "), policy=email.policy.compat32)
     except RecursionError as error:

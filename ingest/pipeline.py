@@ -232,7 +232,7 @@ class Pipeline:
         """
         folder = _folder(self._files, order.document_id, source.revision) / "packed"
         try:
-            found = await self._reader.unpack(source, folder=folder, room=order.room, depth=order.depth)
+            found = await self._unpacked(source, order, folder)
             outcomes = [await self._add_one(one, order) for one in found]
             keys = [outcome.name for outcome in outcomes]
             await self._take_off_packed(order.tenant, order.collection, order.name, keep=keys)
@@ -240,6 +240,15 @@ class Pipeline:
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+
+    async def _unpacked(self, source: Source, order: _Order, folder: Path) -> list[Packed]:
+        try:
+            return await self._reader.unpack(source, folder=folder, room=order.room, depth=order.depth)
+        except InputError as error:
+            if source.media_type != PDF:
+                raise
+            # Its pages may read all the same; if they do not, that is what is told.
+            return [Packed(name="embedded files", path=None, error=error)]
 
     async def _add_one(self, one: Packed, outer: _Order) -> Outcome:
         order = replace(outer, name=f"{outer.name}/{one.name}", depth=outer.depth + 1)

@@ -183,10 +183,17 @@ class Reader:
             )
         pages = await self._pages(plain, pages_dir, telling, only_page)
         if plain.media_type == PDF and only_page is None:
-            packed = await self.unpack(plain, folder=pages_dir / "packed", room=room, depth=depth)
+            packed = await self._embedded(plain, pages_dir / "packed", room, depth)
         quiet = telling._replace(page=_tell_nobody)
         attachments = [await self._inner(one, quiet, room, depth + 1) for one in packed]
         return told(source.name, pages, attachments)
+
+    async def _embedded(self, source: Source, folder: Path, room: Room, depth: int) -> list[Packed]:
+        """Take the files out of a PDF; that they do not come out is no fault of its pages."""
+        try:
+            return await self.unpack(source, folder=folder, room=room, depth=depth)
+        except InputError as error:
+            return [Packed(name="embedded files", path=None, error=error)]
 
     async def _inner(self, one: Packed, telling: _Telling, room: Room, depth: int) -> Reading:
         """Read a packed file; what is wrong with it is told, and is no fault of the others."""

@@ -32,9 +32,14 @@ def read_xlsx(path: Path) -> list[list[Piece]]:
     with zipfile.ZipFile(path) as archive:
         size = sum(one.file_size for one in archive.infolist() if one.filename.startswith("xl/worksheets/"))
     streamed = size > _STREAMED_FROM
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), path.open("rb") as file:
         warnings.simplefilter("ignore")  # openpyxl warns of every extension that it drops
-        book = openpyxl.load_workbook(path, read_only=streamed, data_only=True, keep_links=False)
+        # By handle, not by name: it refuses names that it does not like.
+        book = openpyxl.load_workbook(file, read_only=streamed, data_only=True, keep_links=False)
+        return _xlsx_sections(book, streamed=streamed)
+
+
+def _xlsx_sections(book: Any, *, streamed: bool) -> list[list[Piece]]:
     sections: list[list[Piece]] = []
     budget = _MAX_CELLS
     for sheet in book.worksheets:

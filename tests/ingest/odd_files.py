@@ -41,7 +41,8 @@ def mail(attachments: Mapping[str, bytes] | None = None, *, subject: str = "Perm
 
 def book(*, extra: bytes = b"") -> bytes:
     """Write an e-book of two chapters whose spine turns their order round."""
-    page = b'<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.1//EN" "x.dtd">%s<html><body><h1>%s</h1><p>%s</p></body></html>'
+    page = b'<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.1//EN" "x.dtd">%s'
+    page += b"<html><body><h1>%s</h1><p>%s</p></body></html>"
     package = b"""<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf"><manifest>
       <item id="a" href="text/a.xhtml"/><item id="b" href="text/b%20b.xhtml"/></manifest>
       <spine><itemref idref="b"/><itemref idref="a"/></spine></package>"""

@@ -58,7 +58,7 @@ class FakeReader:
     ) -> Reading:
         """Split the text."""
         self.read_paths.append(source.path)
-        text = source.path.read_text()
+        text = source.path.read_text(errors="replace")
         if "broken" in text:
             raise Damaged("The file does not open.")
         pages = []

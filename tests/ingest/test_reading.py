@@ -9,14 +9,16 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from msoffcrypto.format.ooxml import OOXMLFile
 from PIL import Image, ImageDraw, ImageFont
 
-from ingest import child
-from ingest.errors import Damaged, Encrypted, TooManyPages, Unreadable
+from ingest import child, office
+from ingest.errors import Damaged, Encrypted, NoPageImage, TooManyPages, Unreadable
 from ingest.reading import READER, Reader
 from ingest.records import Page
 from ingest.settings import IngestSettings
 from ingest.sources import open_source
+from tests.ingest.odd_files import archive, mail, workbook
 from tests.ingest.tiny_pdf import Sheet, Text, tiny_pdf
 
 pytestmark = pytest.mark.anyio
@@ -118,17 +120,17 @@ async def test_a_broken_office_file_is_damaged(tmp_path: Path) -> None:
         await read(tmp_path, "a.docx", buffer.getvalue())
 
 
-async def test_a_format_without_pages_is_set_and_shown(tmp_path: Path) -> None:
+async def test_a_format_without_pages_has_sections_and_no_image(tmp_path: Path) -> None:
     pages, told = await read(tmp_path, "a.csv", b"name,price\nNut,3\nBolt,4\n")
     (page,) = pages
-    assert page.read_by == "file"
+    assert (page.read_by, page.has_image, page.elements[0].box) == ("file", False, None)
     assert page.elements[0].text == "name | price\nNut | price: 3\nBolt | price: 4"
+    assert [cell.text for cell in page.elements[0].cells[:2]] == ["name", "price"]
     assert told == [(1, 1)]
-    shown = await Reader(SETTINGS).render(
-        tmp_path / "a.csv", "text/csv", 1, pages_dir=tmp_path / "pages", dpi=120
-    )
-    plain = (tmp_path / "pages" / "1.png").read_bytes()
-    assert Image.open(BytesIO(shown)).size == Image.open(BytesIO(plain)).size
+    with pytest.raises(NoPageImage):
+        await Reader(SETTINGS).render(
+            tmp_path / "a.csv", "text/csv", 1, pages_dir=tmp_path / "pages", dpi=120
+        )
 
 
 async def test_a_page_that_is_not_there_cannot_be_shown(tmp_path: Path) -> None:
@@ -136,7 +138,55 @@ async def test_a_page_that_is_not_there_cannot_be_shown(tmp_path: Path) -> None:
     with pytest.raises(Unreadable):
         await Reader(SETTINGS).render(tmp_path / "a.pdf", "application/pdf", 7, pages_dir=tmp_path, dpi=72)
     with pytest.raises(Unreadable, match="not there"):
-        await Reader(SETTINGS).render(tmp_path / "a.csv", "text/csv", 7, pages_dir=tmp_path, dpi=72)
+        await Reader(SETTINGS).render(tmp_path / "a.png", "image/png", 7, pages_dir=tmp_path, dpi=72)
+
+
+async def test_what_is_packed_in_a_file_is_read_with_it(tmp_path: Path) -> None:
+    inner = mail({"fees.csv": b"permit,fee\nBerth,12\n", "broken.pdf": b"%PDF-1.7 nothing"})
+    path = tmp_path / "a.zip"
+    path.write_bytes(archive({"in/mail.eml": inner, "b.txt": b"Plain words."}))
+    source = open_source(path, name="a.zip", settings=SETTINGS)
+    reading = await Reader(SETTINGS).read(source, pages_dir=tmp_path / "p", on_page=lambda *at: None)
+    assert (reading.outcome, reading.reason) == ("partial", "damaged")
+    message, text = reading.attachments
+    assert (message.name, text.name, said(text.pages[0])) == ("in/mail.eml", "b.txt", "Plain words.")
+    assert [(one.name, one.outcome, one.reason) for one in message.attachments] == [
+        ("fees.csv", "ok", None),
+        ("broken.pdf", "failed", "damaged"),
+    ]
+
+
+async def test_a_password_opens_what_is_locked(tmp_path: Path) -> None:
+    plain, locked = tmp_path / "plain.xlsx", tmp_path / "a.xlsx"
+    plain.write_bytes(workbook())
+    with plain.open("rb") as file, locked.open("wb") as out:
+        OOXMLFile(file).encrypt("open sesame", out)
+    source = open_source(locked, name="a.xlsx", settings=SETTINGS)
+    reader = Reader(SETTINGS)
+    for password in (None, "wrong"):
+        with pytest.raises(Encrypted, match="password"):
+            await reader.read(source, pages_dir=tmp_path, on_page=lambda *at: None, password=password)
+    reading = await reader.read(source, pages_dir=tmp_path, on_page=lambda *at: None, password="open sesame")
+    assert "Berth" in said(reading.pages[0])
+
+
+async def test_a_file_whose_time_is_over_keeps_what_was_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(words(60))
+    source = open_source(path, name="a.pdf", settings=SETTINGS)
+    reading = await Late(SETTINGS).read(source, pages_dir=tmp_path, on_page=lambda *at: None, within_s=6.0)
+    assert (reading.outcome, reading.reason) == ("partial", "timeout")
+    assert said(reading.pages[0]) == "Words of page 1"
+    assert [page.no for page in reading.pages if page.lost] == list(range(25, 61))
+    assert "time for the whole file" in reading.pages[30].reason
+
+
+async def test_a_file_of_which_no_page_is_read_fails_with_the_pages_reason(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(words(2))
+    source = open_source(path, name="a.pdf", settings=SETTINGS)
+    with pytest.raises(Damaged, match="No page could be read"):
+        await Fragile(SETTINGS, bad=range(1, 3)).read(source, pages_dir=tmp_path, on_page=lambda *at: None)
 
 
 async def test_a_page_is_shown_in_the_size_and_format_asked_for(tmp_path: Path) -> None:
@@ -167,8 +217,19 @@ async def test_a_picture_that_is_cut_off_is_damaged(tmp_path: Path) -> None:
         await read(tmp_path, "scan.png", buffer.getvalue()[:9000])
 
 
-def test_the_readers_version_is_part_of_what_it_makes() -> None:
-    assert Reader.version == READER == "reader-1"
+def test_the_readers_version_tells_how_office_files_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Reader(SETTINGS.model_copy(update={"office": "off"})).version == READER == "reader-2"
+    monkeypatch.setattr(office, "program", lambda: "/usr/bin/soffice")
+    assert Reader(SETTINGS).version == "reader-2-office"
+
+
+class Late(Reader):
+    """A reader that has no time left after the first pages."""
+
+    async def _in_child(self, call, *, seconds):  # type: ignore[no-untyped-def]
+        if call.func is child.read_range and call.args[1] > 1:
+            call = _sleep
+        return await super()._in_child(call, seconds=seconds)
 
 
 class Fragile(Reader):

@@ -41,6 +41,7 @@ from ingest.sources import (
     open_source,
     safe_name,
 )
+from tests.ingest.odd_files import picture
 from tests.ingest.tiny_pdf import Sheet, Text, tiny_pdf
 
 SETTINGS = IngestSettings(max_bytes=4_000_000, max_unpacked_bytes=40_000_000)
@@ -138,7 +139,7 @@ def test_what_is_not_read_says_what_is(tmp_path: Path) -> None:
         ("a.msg", OLE + b"\x00" * 512 + "__properties_version1.0".encode("utf-16-le"), MSG),
         ("a.xlsx", OLE + b"\x00" * 512 + "EncryptedPackage".encode("utf-16-le"), LOCKED),
         ("a.heic", b"\x00\x00\x00\x18ftypheic" + b"\x00" * 20, "image/heic"),
-        ("a.gif", b"GIF89a" + b"\x01\x00\x01\x00\x00\x00\x00," + b"\x00" * 9, "image/gif"),
+        ("a.bin", picture("GIF"), "image/gif"),
     ],
 )
 def test_other_formats_are_known_by_their_content(
