@@ -244,6 +244,19 @@ class Aligner:
             between = range(a + 1, b)
             if 0 < len(between) <= _MAX_ABSORBED and all(self.owner[j] is None for j in between):
                 self.claim(unit, between)
+        group = self._units[unit]
+        anchors = [i for i in group if i in self.found]
+        if anchors:
+            self._absorb_edge(unit, self.found[anchors[-1]][-1], 1, group.stop - 1 - anchors[-1])
+            self._absorb_edge(unit, self.found[anchors[0]][0], -1, anchors[0] - group.start)
+
+    def _absorb_edge(self, unit: int, j: int, step: int, most: int) -> None:
+        """Take in what the parser reads at the edge of a unit, on its line, where the model reads otherwise."""
+        line = self.page[j].line
+        for k in range(j + step, j + step * (most + 1), step):
+            if not 0 <= k < len(self.page) or self.page[k].line != line or self.owner[k] is not None:
+                return
+            self.claim(unit, (k,))
 
     def _counts(self, i: int) -> bool:
         return is_word(self.marks[i].norm)
