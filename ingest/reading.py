@@ -48,10 +48,14 @@ OnPage = Callable[[int, int], None]
 class Reader:
     """Reads sources into pages and renders page images, each in child processes of its own."""
 
+    version = READER
+
     def __init__(self, settings: IngestSettings, *, eyes: Eyes | None = None) -> None:
         self._settings = settings
         self._eyes = eyes
-        self.version = f"{READER}+{eyes.version}" if eyes else READER
+        if eyes is not None:
+            # The same file is read otherwise: other chunk ids.
+            self.version = f"{READER}+{eyes.version}"
         self._slots = anyio.Semaphore(settings.readers)
         # People wait for page images: they never queue behind a batch of documents.
         self._views = anyio.Semaphore(2)
