@@ -124,7 +124,7 @@ async def _stock(
     if settings.qdrant_url is None:
         # We own the home, so what lies in the inbox was left by a crash.
         shutil.rmtree(settings.home / "inbox", ignore_errors=True)
-    reader = Reader(reading, eyes=_page_eyes(settings, writer, reading, closing))
+    reader = Reader(reading, eyes=page_eyes(settings, writer, reading, closing))
     closing.push_async_callback(reader.close)
     files = settings.home / "files"
     library = Shelves(
@@ -333,7 +333,7 @@ def _chosen(settings: ApiSettings, weights: Weights) -> Literal["served", "local
     return "quotes" if weights.missing([WRITER]) else "local"
 
 
-def _page_eyes(
+def page_eyes(
     settings: ApiSettings, writer: LanguageModel | None, reading: IngestSettings, closing: AsyncExitStack
 ) -> Eyes | None:
     """Choose who reads pages that want eyes: Nemotron Parse where it is served, else the model that looks."""

@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise, takewhile
 from typing import NamedTuple
 
 from ingest.structure import Rect, Word
@@ -173,6 +173,7 @@ class Aligner:
         self._held: dict[int, set[int]] = defaultdict(set)
         self._gone: set[int] = set()
         self._units = dict(_grouped(marks))
+        self._times = Counter(mark.norm for mark in marks)
         self._index: dict[str, list[int]] = defaultdict(list)
         for j, token in enumerate(page):
             self._index[token.norm].append(j)
@@ -244,22 +245,53 @@ class Aligner:
             between = range(a + 1, b)
             if 0 < len(between) <= _MAX_ABSORBED and all(self.owner[j] is None for j in between):
                 self.claim(unit, between)
+        group = self._units[unit]
+        anchors = [i for i in group if i in self.found]
+        if anchors:
+            self._absorb_edge(unit, self.found[anchors[-1]][-1], 1, group.stop - 1 - anchors[-1])
+            self._absorb_edge(unit, self.found[anchors[0]][0], -1, anchors[0] - group.start)
+
+    def _absorb_edge(self, unit: int, j: int, step: int, most: int) -> None:
+        """Take in what the parser reads at a unit's edge, on its line, where the model reads otherwise."""
+        line = self.page[j].line
+        for k in range(j + step, j + step * (most + 1), step):
+            if not 0 <= k < len(self.page) or self.page[k].line != line or self.owner[k] is not None:
+                return
+            self.claim(unit, (k,))
 
     def _counts(self, i: int) -> bool:
         return is_word(self.marks[i].norm)
 
-    def _anchors(self) -> list[tuple[int, int, int]]:
-        """Return equal runs (mark, token, length) worth an anchor, the weightiest first."""
-        times = Counter(mark.norm for mark in self.marks)
-        runs = []
-        for i, j, length in self._runs():
-            norms = [self.marks[i + k].norm for k in range(length)]
-            letters = sum(len(norm) for norm in norms if is_word(norm))
-            lone = any(times[n] == 1 and len(self._index[n]) == 1 and len(n) > 2 for n in norms)
-            if lone or (length >= 2 and letters >= 8) or length >= 4:
-                apart = abs(j / len(self.page) - i / len(self.marks))
-                runs.append((-letters, apart, i, j, length))
-        return [(i, j, length) for _, _, i, j, length in sorted(runs)]
+    def _anchors(self) -> Iterator[tuple[int, int, int]]:
+        """Yield equal runs (mark, token, length): those that hold a word that stands once, then the others.
+
+        The longest first. Of equals the one that goes on where its neighbours were found: rows of a table and
+        refrains say the same in many places.
+        """
+        runs = [run for run in self._runs() if self._is_anchor(run[0], run[2])]
+        lone = {run for run in runs if self._is_lone(run[0], run[2])}
+        yield from sorted(lone, key=lambda run: (-self._weight(run[0], run[2]), run))
+        known = sorted(self.found)
+        shift = [self.found[i][0] - i for i in known]
+
+        def apart(run: tuple[int, int, int]) -> int:
+            at = min(bisect_left(known, run[0]), len(known) - 1)
+            near = shift[max(0, at - 1) : at + 1] or [0]
+            return min(abs(run[1] - run[0] - there) for there in near)
+
+        rest = [run for run in runs if run not in lone]
+        yield from sorted(rest, key=lambda run: (-self._weight(run[0], run[2]), apart(run), run))
+
+    def _weight(self, i: int, length: int) -> int:
+        return sum(len(mark.norm) for mark in self.marks[i : i + length] if is_word(mark.norm))
+
+    def _is_anchor(self, i: int, length: int) -> bool:
+        """Say whether a run is long enough, or has a word that stands once on either side."""
+        return length >= 4 or (length >= 2 and self._weight(i, length) >= 8) or self._is_lone(i, length)
+
+    def _is_lone(self, i: int, length: int) -> bool:
+        norms = [mark.norm for mark in self.marks[i : i + length]]
+        return any(self._times[n] == 1 and len(self._index[n]) == 1 and len(n) > 2 for n in norms)
 
     def _runs(self) -> Iterator[tuple[int, int, int]]:
         """Yield every longest run of equal norms."""
@@ -275,10 +307,13 @@ class Aligner:
         yield from ((end - n, j - n + 1, n) for j, n in before.items())
 
     def _accept(self, i: int, j: int, length: int) -> None:
-        """Take of a run what is still free and in order."""
-        for k in range(length):
-            if i + k not in self.found and self._fits(i + k, (j + k,)):
-                self._take(i + k, (j + k,))
+        """Take of a run what is still free and in order, as far as that is an anchor by itself."""
+        free = [k for k in range(length) if i + k not in self.found and self._fits(i + k, (j + k,))]
+        for _, part in groupby(enumerate(free), key=lambda one: one[1] - one[0]):
+            ks = [k for _, k in part]
+            if self._is_anchor(i + ks[0], len(ks)):
+                for k in ks:
+                    self._take(i + k, (j + k,))
 
     def _fits(self, i: int, js: tuple[int, ...]) -> bool:
         """Say whether tokens are free and lie between the places of the marks around `i` in its unit."""
@@ -305,14 +340,17 @@ class Aligner:
                 self._compare(gap, self._between(a, b, len(gap), group))
 
     def _between(self, a: int, b: int, size: int, group: range) -> list[int]:
-        """Return the free page tokens where the marks between `a` and `b` may stand."""
+        """Return the free page tokens where the marks between `a` and `b` may stand.
+
+        At an edge of the unit no further than the next token that is somebody's: beyond it other units begin.
+        """
         reach = size + 4
         left = self.found[a][-1] + 1 if a >= group.start else None
         right = self.found[b][0] if b < group.stop else None
         if left is None and right is not None:
-            window = list(range(max(0, right - reach), right))
+            window = [*reversed(self._free(range(right - 1, max(-1, right - 1 - reach), -1)))]
         elif right is None and left is not None:
-            window = list(range(left, min(len(self.page), left + reach)))
+            window = self._free(range(left, min(len(self.page), left + reach)))
         elif left is not None and right is not None:
             window = list(range(left, right))
             if len(window) > 2 * reach:
@@ -320,6 +358,10 @@ class Aligner:
         else:
             window = []
         return [j for j in window if self.owner[j] is None]
+
+    def _free(self, js: range) -> list[int]:
+        """Return the tokens of `js` up to the first that is taken."""
+        return list(takewhile(lambda j: self.owner[j] is None, js))
 
     def _compare(self, gap: Sequence[int], window: Sequence[int]) -> float:
         """Align marks and tokens loosely and take the pairs; return the letters that were found."""

@@ -151,11 +151,14 @@ class Eyes:
             figures=_apart([*shown.figures, *otherwise.figures]),
             by_ocr=by_ocr,
         )
+        if raw.known is not None and not sight.words:
+            # Eyes were wanted and OCR found no word: the page is one picture.
+            sight = replace(sight, figures=(Rect(0, 0, raw.width_pt, raw.height_pt),))
         try:
             placed = await desk.in_child(partial(views.place_on, said, sight, self._settings))
         except Unreadable as error:
             return self._without(otherwise, error)
-        if placed.found is not None and placed.found < _LEAST_FOUND:
+        if placed.found is not None and placed.found < _LEAST_FOUND and sight.words:
             share = f"only {placed.found:.0%} of its words stand on the page"
             return self._without(otherwise, ModelReply(f"Its transcript is of something else: {share}."))
         if otherwise.blocks and not said:

@@ -160,7 +160,8 @@ class _Placing:
             begin = len(text) + len(gap)
             text += gap + (said or token.text)
             box = self._box([token.rect])
-            if before is not None and self.page[before].line == token.line and gap != "\n":
+            # A span holds neighbours only: what lies between two others' words is in no box of theirs.
+            if before == j - 1 and self.page[j - 1].line == token.line and gap != "\n":
                 spans[-1] = Span(start=spans[-1].start, end=len(text), box=Box.around([spans[-1].box, box]))
             else:
                 spans.append(Span(start=begin, end=len(text), box=box))
@@ -369,17 +370,34 @@ class _Placing:
         words = [word for place, word in enumerate(self.words) if place in left]
         within = {rect: [w for w in words if stands_in(w, rect)] for rect in free}
         inside = {id(word) for group in within.values() for word in group}
-        blocks = lay_out(
-            [word for word in words if id(word) not in inside],
-            width=self.sight.width_pt,
-            height=self.sight.height_pt,
-            pictures=tuple(free),
-            picture_words=within,
-        )
-        for block in blocks:
-            box = block.element.box
-            starts = [first[id(w)] for w in words if box and _middle_of(w, box, self.sight)]
-            yield block, min(starts, default=len(self.page))
+        outside = [j for w, j in sorted(left.items()) if id(self.words[w]) not in inside]
+        groups = self._unmixed(outside) or [[]]
+        for number, group in enumerate(groups):
+            blocks = lay_out(
+                [self.words[self.page[j].word] for j in group],
+                width=self.sight.width_pt,
+                height=self.sight.height_pt,
+                pictures=() if number else tuple(free),
+                picture_words={} if number else within,
+            )
+            for block in blocks:
+                box = block.element.box
+                starts = [first[id(w)] for w in words if box and _middle_of(w, box, self.sight)]
+                yield block, min(starts, default=len(self.page))
+
+    def _unmixed(self, js: Sequence[int]) -> list[list[int]]:
+        """Part tokens where a line of theirs goes on beyond a word that is somebody's: no box spans that."""
+        groups: list[list[int]] = []
+        for j in js:
+            last = groups[-1][-1] if groups else None
+            parted = last is not None and (
+                self.page[last].line == self.page[j].line
+                and any(self.aligner.owner[k] is not None for k in range(last, j))
+            )
+            if last is None or parted:
+                groups.append([])
+            groups[-1].append(j)
+        return groups
 
     def _is_left(self, j: int) -> bool:
         """Say whether a whole word was left out: its parts are not shared out between two blocks."""

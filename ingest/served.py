@@ -65,7 +65,7 @@ _CONNECT_TIMEOUT_S = 5.0
 #: A probe that takes longer than this finds a server that is no use for answering.
 _READY_TIMEOUT_S = 60.0
 _BUSY = frozenset({408, 409, 425, 429})
-_FINISHED = frozenset({"stop", "length", "tool_calls"})
+_FINISHED = frozenset({"stop", "length"})
 _TRY_AGAIN = """That is not what was asked for: {error}
 Answer again with one JSON object that fits the schema, and nothing else."""
 
@@ -210,7 +210,7 @@ class ServedModel:
         """
         with self._translated(self._timeout_s):
             async with asyncio.timeout(self._timeout_s):
-                choice = await self._ask(messages, max_tokens=max_tokens)
+                choice = await self._ask(messages, max_tokens=max_tokens, may_call=True)
         if choice.finish_reason == "length":
             raise ReplyCut(f"The model {self.name} ran out of its {max_tokens} tokens.")
         said = choice.message or _Said()
@@ -262,7 +262,12 @@ class ServedModel:
         return (said.content or "").rpartition("</think>")[2].strip() or said.thought.strip()
 
     async def _ask(
-        self, messages: Sequence[Message], *, max_tokens: int, schema: type[BaseModel] | None = None
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        schema: type[BaseModel] | None = None,
+        may_call: bool = False,
     ) -> _Choice:
         completion = await self._client.chat.completions.create(
             model=self.name,
@@ -275,7 +280,8 @@ class ServedModel:
         choices = _read(completion).choices
         if not choices or choices[0].finish_reason is None:
             raise ModelDown(f"The model server {self._where} gave no whole answer; ask again.")
-        self._judge_finish(choices[0].finish_reason)
+        if not (may_call and choices[0].finish_reason == "tool_calls"):
+            self._judge_finish(choices[0].finish_reason)
         return choices[0]
 
     def _judge_finish(self, reason: str) -> None:

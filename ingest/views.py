@@ -96,8 +96,11 @@ def _framed(picture: Image.Image, raster: Raster) -> bytes:
 
     mode = "RGB" if _has_colour(picture) else "L"
     page = picture.convert(mode)
-    if page.size != (raster.page_width, raster.page_height):
-        page = page.resize((raster.page_width, raster.page_height), Image.Resampling.LANCZOS)
+    size = raster.page_width, raster.page_height
+    if all(0 <= has - wants <= 2 for has, wants in zip(page.size, size, strict=True)):
+        page = page.crop((0, 0, *size))  # pdfium rounds up
+    elif page.size != size:
+        page = page.resize(size, Image.Resampling.LANCZOS)
     if (raster.width, raster.height) != page.size:
         frame = Image.new(mode, (raster.width, raster.height), "white")
         frame.paste(page, (0, 0))
@@ -106,5 +109,6 @@ def _framed(picture: Image.Image, raster: Raster) -> bytes:
 
 
 def _has_colour(picture: Image.Image) -> bool:
-    small = np.asarray(picture.convert("RGB").reduce(4), dtype=np.int16)
+    # A line one pixel wide still tints the mean of eight by 32.
+    small = np.asarray(picture.convert("RGB").reduce(8), dtype=np.int16)
     return bool((small.max(axis=2) - small.min(axis=2)).max(initial=0) > _TINT)

@@ -79,6 +79,14 @@ def test_a_number_that_the_model_reads_otherwise_is_what_the_text_layer_says() -
     assert element.text == "Revenue rose by 12.5 percent to 4,310 million"
 
 
+def test_a_number_at_the_edge_of_a_line_is_what_the_text_layer_says_too() -> None:
+    words = set_lines(["Log of the day 7", "", "42 ships came in"])
+    title, text = elements(
+        placed(said(("title", "Log of the day 8"), ("paragraph", "24 ships came in")), sight(words))
+    )
+    assert (title.text, text.text) == ("Log of the day 7", "42 ships came in")
+
+
 def test_what_the_model_leaves_out_of_a_sentence_is_put_back() -> None:
     words = set_lines(["The board did not approve the plan"])
     (element,) = elements(placed(said(("paragraph", "The board did approve the plan")), sight(words)))

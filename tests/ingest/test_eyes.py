@@ -6,15 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from ingest.errors import ModelDown
 from ingest.eyes import Eyes
 from ingest.outage import STRIKES, Outage
+from ingest.pipeline import Pipeline
 from ingest.reading import READER, Reader
-from ingest.records import Page, Reading
+from ingest.records import Box, Outcome, Page, Reading
+from ingest.registry import Registry
 from ingest.served import ServedModel
 from ingest.settings import IngestSettings
 from ingest.sources import open_source
@@ -30,6 +34,7 @@ from tests.ingest.model_server import (
     transcript,
     until,
 )
+from tests.ingest.shelf_fakes import LOCAL_INDEX_WARNING, FakeEmbedder, FakeScreen, an_index_in_memory
 
 pytestmark = pytest.mark.anyio
 SETTINGS = IngestSettings(readers=1, threads=1, eyes="all", eyes_slots=4, model_wait_s=30.0)
@@ -272,3 +277,88 @@ async def test_pages_whose_text_layer_tells_all_are_not_asked_for(tmp_path: Path
         reading = await read(tmp_path, book(2), eyes, settings=settings)
     assert server.asked == []
     assert [page.read_by for page in reading.pages] == ["text-layer", "text-layer"]
+
+
+@pytest.mark.filterwarnings(LOCAL_INDEX_WARNING)
+async def test_a_document_that_waited_in_vain_leaves_nothing_and_its_version_before_stands(
+    tmp_path: Path,
+) -> None:
+    settings = SETTINGS.model_copy(update={"model_wait_s": 0.3})
+    stages: list[tuple[str, int]] = []
+    async with watching(honest, settings) as (server, eyes):
+        index = await an_index_in_memory()
+        registry = Registry.open(tmp_path / "registry.sqlite")
+        shelf = Pipeline(
+            reader=Reader(settings, eyes=eyes),
+            embedder=FakeEmbedder(),  # type: ignore[arg-type]
+            index=index,
+            registry=registry,
+            files=tmp_path / "files",
+            screen=FakeScreen(),
+            settings=settings,
+        )
+
+        async def add(pages: int) -> Outcome:
+            path = tmp_path / "log.pdf"
+            path.write_bytes(book(pages))
+            return await shelf.add(
+                path,
+                name="log.pdf",
+                tenant="acme",
+                collection="hr",
+                on_progress=lambda stage, done, total: stages.append((stage, done)),
+            )
+
+        first = await add(1)
+        chunks = await index.count()
+        server.kill()
+        second = await add(2)
+        assert (first.outcome, second.outcome, second.reason) == ("added", "failed", "model_down")
+        assert (await index.count(), await registry.unsettled()) == (chunks, [])
+        assert ("wait", 0) in stages
+        await server.start()
+        third = await add(2)
+        await registry.close()
+        await index.close()
+    assert (third.outcome, third.pages) == ("updated", 2)
+
+
+def scan_of(no: int, *, photo: bool = False) -> bytes:
+    """Draw page `no` of the book as a picture, and a PDF of it."""
+    picture = Image.new("L", (1240, 1754), "white")
+    pen = ImageDraw.Draw(picture)
+    for row, line in enumerate([] if photo else lines_of(no)):
+        pen.text((125, 300 + 60 * row), line, fill="black", font=ImageFont.load_default(34))
+    if photo:
+        pen.ellipse((300, 300, 900, 1200), fill=120)
+    buffer = BytesIO()
+    picture.save(buffer, "PDF", resolution=150)
+    return buffer.getvalue()
+
+
+async def test_a_scan_is_read_by_the_model_and_placed_by_ocr(tmp_path: Path) -> None:
+    pytest.importorskip("rapidocr", reason="the extra `local` is not installed")
+    settings = SETTINGS.model_copy(update={"eyes": "auto"})
+    said_of_it = faithful(7).replace("Log of day 7", "Log of day 8")
+    async with watching(lambda asked: Say(text=said_of_it), settings) as (server, eyes):
+        (page,) = (await read(tmp_path, scan_of(7), eyes, settings=settings)).pages
+    assert len(server.asked) == 1
+    assert page.read_by == "vision-model"
+    assert page.reason.startswith("The page has no text layer. It wants eyes.")
+    # A number that OCR read otherwise is not the model's to change.
+    assert page.elements[0].text == "Log of day 7"
+    assert said(page) == whole(7)
+    top = page.elements[0].box
+    assert top is not None
+    assert 300 / 1754 - 0.01 < top.y0 < top.y1 < 350 / 1754 + 0.01
+
+
+async def test_a_photograph_is_what_the_model_says_and_marked_as_such(tmp_path: Path) -> None:
+    pytest.importorskip("rapidocr", reason="the extra `local` is not installed")
+    settings = SETTINGS.model_copy(update={"eyes": "auto"})
+    seen = transcript(("figure", "A grey egg on white."), ("paragraph", "Pay the bearer at once"))
+    async with watching(lambda asked: Say(text=seen), settings) as (_, eyes):
+        (page,) = (await read(tmp_path, scan_of(1, photo=True), eyes, settings=settings)).pages
+    (figure,) = page.elements
+    assert (figure.kind, figure.text, figure.by_model) == ("figure", "Picture: A grey egg on white.", True)
+    assert figure.box == Box(x0=0, y0=0, x1=1, y1=1)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from ingest.errors import ModelDown, ModelError, ModelReply
+from ingest.errors import ModelDown, ModelError, ModelReply, ReplyCut
 from ingest.served import Message, ServedModel
 
 pytestmark = pytest.mark.anyio
@@ -403,3 +403,16 @@ async def test_leaving_a_stream_early_closes_its_connection() -> None:
         assert await anext(stream) == "word "
         await stream.aclose()
         assert await said(model) == "word " * 50
+
+
+async def test_a_tool_call_is_told_as_its_arguments_and_a_cut_answer_as_cut() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "markdown_bbox", "arguments": "[[]]"}}
+    cut = whole("half an ans", finish="length")
+    async with upstream(whole(None, finish="tool_calls", tool_calls=[call]), cut) as server:
+        model = model_at(server.url, sees_images=True)
+        ask = [Message(role="user", text="", images=(b"png",))]
+        assert await model.tell(ask, max_tokens=9) == "[[]]"
+        assert [part["type"] for part in server.requests[0]["messages"][0]["content"]] == ["image_url"]
+        with pytest.raises(ReplyCut):
+            await model.tell(ask, max_tokens=9)
+        await model.close()
