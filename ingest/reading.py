@@ -92,7 +92,6 @@ class _Telling(NamedTuple):
 class Reader:
     """Reads sources into pages and renders page images, each in child processes of its own."""
 
-    version = READER
 
     def __init__(self, settings: IngestSettings, *, eyes: Eyes | None = None) -> None:
         self._settings = settings

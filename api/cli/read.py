@@ -88,7 +88,7 @@ async def _read(
 
     from ingest.reading import Reader
     from ingest.settings import IngestSettings
-    from ingest.sources import PDF, open_source
+    from ingest.sources import open_source
 
     settings = IngestSettings()
     source = await anyio.to_thread.run_sync(partial(open_source, file, name=file.name, settings=settings))

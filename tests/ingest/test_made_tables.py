@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.pages import judge, read_sheets
+from ingest.decide import judge
+from ingest.pages import read_sheets
 from ingest.records import Element
 from ingest.structure import finish, lay_out
 from tests.bench.grid_score import Score, compare
