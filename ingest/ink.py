@@ -14,8 +14,8 @@ _EDGE = 14
 _CHANGE = 20
 #: Grey level of paper.
 _LIGHT = 170
-#: Share of a box that must change: words measured .10 and more, signs of formulas in tall boxes .02.
-_LEAST_CHANGE = 0.01
+#: Share of a box that must change: words measured .10 and more, one sign of a word in pieces .008.
+_LEAST_CHANGE = 0.004
 #: Share of a box that is edge where a word stands: thin type at 72 dpi measured .15 and more.
 _LEAST_EDGE = 0.02
 
