@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 _EDGE = 14
 #: Grey levels by which a drawing must change where a word is taken away; below that nobody reads it.
 _CHANGE = 20
-#: Share of a box that must change: words measured .15 and more, white ones over black ones .03.
-_LEAST_CHANGE = 0.06
+#: Grey level of paper.
+_LIGHT = 170
+#: Share of a box that must change: words measured .10 and more, one sign of a word in pieces .008.
+_LEAST_CHANGE = 0.004
 #: Share of a box that is edge where a word stands: thin type at 72 dpi measured .15 and more.
 _LEAST_EDGE = 0.02
 
@@ -41,6 +43,12 @@ def changed(
     sums, areas = _sums(differs, inner)
     visible: NDArray[np.bool_] = sums > _LEAST_CHANGE * areas
     return visible
+
+
+def is_light(picture: NDArray[np.uint8], box: NDArray[np.float32]) -> bool:
+    """Say whether one box lies on light ground."""
+    ((x0, y0, x1, y1),) = _corners(box[None], (picture.shape[0], picture.shape[1]))
+    return bool(np.median(picture[y0:y1, x0:x1]) >= _LIGHT)
 
 
 def overlaps(boxes: NDArray[np.float32], width: int, height: int) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 from numpy.typing import NDArray
 
-from ingest.ink import changed, overlaps, shows
+from ingest.ink import changed, is_light, overlaps, shows
 from ingest.ruled import Stroke
 from ingest.structure import Rect, Word
 
@@ -148,9 +148,9 @@ class Painting:
         if self._too_large():
             return None
         boxes = np.array([word[1:5] for word in words], np.float32)
-        plain, scale = self._drawn(72)
+        plain, first = self._drawn(72)
         crossing = overlaps(boxes, int(self._frame.width), int(self._frame.height))
-        doubted = ~shows(plain, boxes * scale) | np.array(pale, bool) | self._beneath(boxes) | crossing
+        doubted = ~shows(plain, boxes * first) | np.array(pale, bool) | self._beneath(boxes) | crossing
         letters = np.array([sum(map(str.isalnum, word.text)) for word in words])
         doubted &= (letters > 0) & (np.array(owners) != 0)
         unseen = [False] * len(words)
@@ -160,8 +160,9 @@ class Painting:
         for group in _apart(boxes, owners, doubted):
             without, _ = self._drawn(144, hiding={owners[i] for i in group})
             for place, seen in zip(group, changed(sharp, without, boxes[group] * scale), strict=True):
-                # White letters over other words only spoil them, however much they change.
-                unseen[place] = not seen or bool(pale[place] and crossing[place])
+                # White letters over other words on paper only spoil them, however much they change.
+                spoils = pale[place] and crossing[place] and is_light(plain, boxes[place] * first)
+                unseen[place] = not seen or spoils
         return self._without_shadows(unseen, owners)
 
     def _without_shadows(self, unseen: list[bool], owners: Sequence[int]) -> list[bool]:
