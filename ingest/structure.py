@@ -85,18 +85,18 @@ def lay_out(
 
 def _once(words: Sequence[Word]) -> list[Word]:
     """Spell words one way and leave out those that are drawn a second time over themselves (bold by hand)."""
+    spelt = [w if w.text.isascii() else w._replace(text=composed(w.text)) for w in words]
+    spelt = [word for word in spelt if word.text]
+    # Few pages have any: a coarse look spares the careful one.
+    if len({(w.text, int(w.x0 / 4), int(w.y0 / 4)) for w in spelt}) == len(spelt):
+        return spelt
     kept: list[Word] = []
     # Two grids, half a square apart: what lies close together shares a square of one or the other.
-    last: dict[tuple[str, int, float, float], Word] = {}
-    for word in words:
-        if not word.text.isascii():
-            word = word._replace(text=composed(word.text))
-            if not word.text:
-                continue
-        x, y = word.x0 / 4, word.y0 / 4
-        one, other = (word.text, 0, x // 1, y // 1), (word.text, 1, (x + 0.5) // 1, (y + 0.5) // 1)
+    last: dict[tuple[str, int, int, int], Word] = {}
+    for word in spelt:
+        x, y, near = word.x0 / 4, word.y0 / 4, 0.2 * word.size
+        one, other = (word.text, 0, int(x), int(y)), (word.text, 1, int(x + 0.5), int(y + 0.5))
         twin = last.get(one) or last.get(other)
-        near = 0.2 * word.size
         if twin and twin.size == word.size and abs(twin.x0 - word.x0) + abs(twin.y0 - word.y0) < near:
             continue
         last[one] = last[other] = word

@@ -103,7 +103,7 @@ def upright(words: Sequence[Word], turn: int, width: float, height: float) -> tu
 def reads_from_right(words: Sequence[Word]) -> bool:
     """Say whether most of the words are of a script that runs from right to left."""
     text = "".join(word.text for word in words)
-    if text.isascii():
+    if text.isascii() or not _RIGHT_TO_LEFT.search(text):
         return False
     return len(_RIGHT_TO_LEFT.findall(text)) > len(_LEFT_TO_RIGHT.findall(text))
 
@@ -187,8 +187,9 @@ def is_unspaced(text: str) -> bool:
 
 def lowered(words: Sequence[Word]) -> list[Word]:
     """Put a paragraph's large initial on the line that it begins: it would tie several lines together."""
-    usual = median(word.size for word in words) if words else 0.0
-    if all(word.size <= 1.8 * usual for word in words):
+    sizes = [word.size for word in words]
+    usual = median(sizes) if sizes else 0.0
+    if not sizes or max(sizes) <= 1.8 * usual:
         return list(words)
     done: list[Word] = []
     for place, word in enumerate(words):

@@ -405,6 +405,10 @@ def _print_rules(rules: Sequence[Rule], readers: dict[str, dict[str, Read]]) -> 
                 failing.append(
                     f"  {rule.type:8} {rule.id} ({by}): {said[:90]}\n           found: {found[:160]}"
                 )
+        if all(reads.get(rule.pdf, nothing).error for rule in rules):
+            # A peer that could not run has no score; a 0 would say that it read and failed.
+            print(f"{name:14}" + f"{'not run, see below':>{16 * len(types)}}")
+            continue
         row = (f"{held[kind]}/{count[kind]} {100 * held[kind] / count[kind]:.0f} %" for kind in types)
         print(f"{name:14}" + "".join(f"{cell:>16}" for cell in row))
     born = [r for r in rules if not readers["ours"].get(r.pdf, nothing).by_eye]
@@ -416,16 +420,19 @@ def _print_rules(rules: Sequence[Rule], readers: dict[str, dict[str, Read]]) -> 
 
 def _print_words(compared: dict[Path, Path], readers: dict[str, dict[str, Read]]) -> None:
     print(f"\n{'words in order':44}" + "".join(f"{name:>13}" for name in readers))
-    sums = Counter[str]()
+    sums, read_by = Counter[str](), Counter[str]()
     for file, truth in compared.items():
         wanted, cells = truth.read_text("utf-8"), []
         for name, reads in readers.items():
             read = reads.get(file.name)
             score = agreement(read.flat, wanted) if read and not read.error else None
-            sums[name] += score or 0.0
+            if score is not None:
+                sums[name] += score
+                read_by[name] += 1
             cells.append(f"{'-' if score is None else f'{score:.3f}':>13}")
         print(f"{file.name:44}" + "".join(cells))
-    print(f"{'mean (refused: 0)':44}" + "".join(f"{sums[n] / max(1, len(compared)):13.3f}" for n in readers))
+    means = (f"{sums[n] / read_by[n]:.3f} ({read_by[n]})" if read_by[n] else "-" for n in readers)
+    print(f"{'mean of those read (how many)':44}" + "".join(f"{mean:>13}" for mean in means))
     for name, reads in readers.items():
         errors = Counter(read.error.split(":")[0] for read in reads.values() if read.error)
         if not reads or errors:
