@@ -1,4 +1,4 @@
-"""Copied into the tiny Nano 2 VL folder as its configuration.py: what the hub's repository code is in life."""
+"""Copied into the tiny Nano 2 VL folder as its configuration.py, like the hub's own code."""
 
 from transformers.configuration_utils import PretrainedConfig
 from transformers.models.nemotron_h.configuration_nemotron_h import NemotronHConfig
@@ -27,7 +27,17 @@ class NanoVlConfig(PretrainedConfig):
             llm_config = NemotronHConfig(**told)
         self.vision_config = vision_config or RadioConfig(args={})
         self.llm_config = llm_config or NemotronHConfig()
-        ours = ("force_", "patch_", "downsample", "ps_", "image_tag", "template", "use_thumb", "projector_", "vit_")
+        ours = (
+            "force_",
+            "patch_",
+            "downsample",
+            "ps_",
+            "image_tag",
+            "template",
+            "use_thumb",
+            "projector_",
+            "vit_",
+        )
         for name in [n for n in fields if n.startswith((*ours, "norm_", "img_", "video_context"))]:
             setattr(self, name, fields.pop(name))
         super().__init__(**fields)

@@ -1,0 +1,80 @@
+"""The engine is killed in the middle of many answers: none of them may look like a whole one.
+
+Each of the two servers dies under 25 streams at once, which is 50 answers cut; a start takes a minute or more,
+so the cuts share their deaths. vLLM ends such streams with a clean `[DONE]` and leaves with code 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from ingest.errors import ModelDown
+from ingest.served import Message, ServedModel
+from ingest.serving import SERVERS
+from tests.contract.conftest import SMALL
+from tests.contract.vllm_cpu import tiny_models
+from tests.contract.vllm_cpu.server import Running, serve
+
+pytestmark = [pytest.mark.anyio, pytest.mark.vllm, pytest.mark.slow]
+
+ASK = [Message(role="user", text="Tell everything about the harbour.")]
+STREAMS = 25
+
+
+@asynccontextmanager
+async def client(server: Running) -> AsyncIterator[ServedModel]:
+    model = ServedModel(
+        base_url=server.base_url,
+        model=server.name,
+        context_tokens=8192,
+        no_think=True,
+        timeout_s=300.0,
+        extra={"ignore_eos": True},
+    )
+    try:
+        yield model
+    finally:
+        await model.close()
+
+
+async def listen(server: Running, counts: list[int], place: int) -> str:
+    """Read a long answer, counting its pieces; say how it ended."""
+    try:
+        async with client(server) as model, aclosing(model.stream(ASK, max_tokens=7500)) as pieces:
+            async for _ in pieces:
+                counts[place] += 1
+    except ModelDown as error:
+        return error.detail
+    return "whole"
+
+
+async def until_all_speak(counts: list[int], least: int) -> None:
+    while min(counts) < least:
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("least", [1, 60])
+async def test_no_answer_cut_by_a_dying_engine_passes_for_whole(
+    vllm_venv: Path, tmp_path: Path, least: int
+) -> None:
+    model = tiny_models.nano_vl(tmp_path / "model", tile=64)
+    over = (*SMALL, f"--max-num-seqs={STREAMS}")
+    with serve(vllm_venv, SERVERS["vision"], model, log=tmp_path / "log", over=over) as running:
+        counts = [0] * STREAMS
+        listeners = [asyncio.create_task(listen(running, counts, place)) for place in range(STREAMS)]
+        await until_all_speak(counts, least)
+        running.engine().send_signal(signal.SIGKILL)
+        endings = await asyncio.gather(*listeners)
+        assert [ending for ending in endings if ending == "whole"] == []
+        assert all("ask again" in ending or "broke off" in ending for ending in endings)
+        async with client(running) as late:
+            with pytest.raises(ModelDown):
+                await late.ready()
+        # Why compose says `restart: always`: on-failure would leave it lying.
+        assert running.ended(within_s=60.0) == 0
