@@ -1,7 +1,7 @@
 """The engine is killed in the middle of many answers: none of them may look like a whole one.
 
-Each of the two servers dies under 25 streams at once, which is 50 answers cut; a start takes a minute or more,
-so the cuts share their deaths. vLLM ends such streams with a clean `[DONE]` and leaves with code 0.
+Each of two servers dies under 25 streams at once, which is 50 answers cut: a start takes a minute or more, so
+the cuts share their deaths. vLLM ends such streams with a clean `[DONE]` and leaves with code 0.
 """
 
 from __future__ import annotations
@@ -43,20 +43,28 @@ async def client(server: Running) -> AsyncIterator[ServedModel]:
         await model.close()
 
 
-async def listen(server: Running, counts: list[int], place: int) -> str:
-    """Read a long answer, counting its pieces; say how it ended."""
-    try:
-        async with client(server) as model, aclosing(model.stream(ASK, max_tokens=7500)) as pieces:
-            async for _ in pieces:
-                counts[place] += 1
-    except ModelDown as error:
-        return error.detail
-    return "whole"
+class Listener:
+    """Reads one long answer and says how it ended."""
 
+    def __init__(self, server: Running, least: int) -> None:
+        self._server, self._least = server, least
+        #: Set once so many pieces have come.
+        self.heard = asyncio.Event()
 
-async def until_all_speak(counts: list[int], least: int) -> None:
-    while min(counts) < least:
-        await asyncio.sleep(0.05)
+    async def listen(self) -> str:
+        pieces_heard = 0
+        try:
+            async with (
+                client(self._server) as model,
+                aclosing(model.stream(ASK, max_tokens=7500)) as pieces,
+            ):
+                async for _ in pieces:
+                    pieces_heard += 1
+                    if pieces_heard == self._least:
+                        self.heard.set()
+        except ModelDown as error:
+            return error.detail
+        return "whole"
 
 
 @pytest.mark.parametrize("least", [1, 60])
@@ -66,11 +74,12 @@ async def test_no_answer_cut_by_a_dying_engine_passes_for_whole(
     model = tiny_models.nano_vl(tmp_path / "model", tile=64)
     over = (*SMALL, f"--max-num-seqs={STREAMS}")
     with serve(vllm_venv, SERVERS["vision"], model, log=tmp_path / "log", over=over) as running:
-        counts = [0] * STREAMS
-        listeners = [asyncio.create_task(listen(running, counts, place)) for place in range(STREAMS)]
-        await until_all_speak(counts, least)
+        listeners = [Listener(running, least) for _ in range(STREAMS)]
+        tasks = [asyncio.create_task(listener.listen()) for listener in listeners]
+        async with asyncio.timeout(300.0):
+            await asyncio.gather(*(listener.heard.wait() for listener in listeners))
         running.engine().send_signal(signal.SIGKILL)
-        endings = await asyncio.gather(*listeners)
+        endings = await asyncio.gather(*tasks)
         assert [ending for ending in endings if ending == "whole"] == []
         assert all("ask again" in ending or "broke off" in ending for ending in endings)
         async with client(running) as late:

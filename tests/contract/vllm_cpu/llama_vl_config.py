@@ -12,18 +12,8 @@ class LlamaVlConfig(PretrainedConfig):
         fields.pop("model_type", None)
         self.vision_config = SiglipVisionConfig(**_untyped(vision_config))
         self.llm_config = LlamaConfig(**_untyped(llm_config))
-        ours = (
-            "force_",
-            "downsample",
-            "ps_",
-            "select_",
-            "use_thumb",
-            "dynamic_",
-            "min_dyn",
-            "max_dyn",
-            "template",
-        )
-        for name in [n for n in fields if n.startswith((*ours, "img_", "pooling"))]:
+        ours = ("force_", "downsample", "ps_", "select_", "use_thumb", "dynamic_", "min_dyn", "max_dyn")
+        for name in [n for n in fields if n.startswith((*ours, "img_", "pooling", "template"))]:
             setattr(self, name, fields.pop(name))
         super().__init__(**fields)
 
