@@ -1,7 +1,7 @@
 """The model servers we run ourselves: for each role its checkpoint, and every flag of `vllm serve`.
 
-The one source of these flags: `pagewarden models serve` starts them, docker-compose.yml and docs/kubernetes.md
-repeat them, and tests hold the three together. They are those of vLLM 0.32. What each of them prevents:
+The one source of these flags: `pagewarden models serve` starts them, docker-compose.yml and the Kubernetes page
+repeat them, and tests hold them together. They are those of vLLM 0.32. What each of them prevents:
 prefix caching kills the engine with Nemotron Nano 2 VL; a reasoning parser puts plain answers into the
 reasoning field; an unbounded queue lets everybody time out; without the last two a prompt can make the server
 fetch any address it likes.
@@ -70,7 +70,7 @@ class ModelServer:
         port: int = 8000,
         templates: Path = TEMPLATES,
     ) -> list[str]:
-        """Return the words after `vllm serve`. `model` is a repository or a folder; a folder has no revision."""
+        """Return the words after `vllm serve`; `model` is a repository, or a folder (it has no revision)."""
         words = [
             model or self.checkpoint.repository,
             f"--served-model-name={self.name}",

@@ -332,12 +332,12 @@ async def test_a_greedy_request_does_not_take_the_engine_along(vision: Running, 
 
 
 def asked_for(path: Path) -> set[str]:
-    return set(re.findall(r"\bvllm:[a-z_]+", path.read_text("utf-8")))
+    return set(re.findall(r"\bvllm:[a-z0-9_]+", path.read_text("utf-8")))
 
 
 async def test_every_metric_on_the_dashboard_and_in_the_alerts_exists(vision: Running) -> None:
     await said(vision, ask("Look.", picture(64, 64)))
-    told = set(re.findall(r"^(vllm:[a-z_]+)", httpx2.get(f"{vision.url}/metrics").text, re.MULTILINE))
+    told = set(re.findall(r"^(vllm:[a-z0-9_]+)", httpx2.get(f"{vision.url}/metrics").text, re.MULTILINE))
     wanted = [asked_for(path) for path in (ROOT / "docs" / "ops").rglob("*") if path.is_file()]
     assert len(set().union(*wanted)) >= 8
     assert set().union(*wanted) - told == set()
