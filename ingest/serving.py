@@ -1,7 +1,7 @@
 """The model servers we run ourselves: for each role its checkpoint, and every flag of `vllm serve`.
 
-The one source of these flags: `pagewarden models serve` starts them, docker-compose.yml and the Kubernetes page
-repeat them, and tests hold them together. They are those of vLLM 0.32. What each of them prevents:
+The one source of these flags: `pagewarden models serve` starts them, docker-compose.yml repeats them, and a
+test holds the two together. They are those of vLLM 0.32. What each of them prevents:
 prefix caching kills the engine with Nemotron Nano 2 VL; a reasoning parser puts plain answers into the
 reasoning field; an unbounded queue lets everybody time out; without the last two a prompt can make the server
 fetch any address it likes.

@@ -1,4 +1,4 @@
-"""The containers, parsed: none can be started where this is developed, so all that a file shows is checked."""
+"""The containers, parsed: none can be started on this machine, so all that the files show is checked."""
 
 from __future__ import annotations
 

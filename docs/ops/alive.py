@@ -1,4 +1,4 @@
-"""Is the engine behind this port at work? One real answer, because /health and /version answer while it hangs.
+"""Is the engine behind this port at work? One real answer: /health answers while it hangs.
 
 Usage inside a model server's container: alive.py chat | embed | rerank [URL]
 A full queue (503 with a live /health) is an engine at work. Standard library only: it runs in vLLM's image.

@@ -28,9 +28,7 @@ def parsed(vllm_venv: Path) -> dict[str, dict[str, Any]]:
     commands["wrong"] = [*commands["guard"], "--no-such-flag=1"]
     commands["garbled"] = [*commands["guard"], "--limit-mm-per-prompt={image"]
     # The parser looks for the templates, which stand elsewhere in the container.
-    told = json.dumps(list(commands.values())).replace(
-        '"--chat-template=/templates/', f'"--chat-template={ROOT}/ingest/templates/'
-    )
+    told = json.dumps(list(commands.values())).replace("=/templates/", f"={ROOT}/ingest/templates/")
     words = [str(vllm_venv / "bin" / "python"), str(HERE / "vllm_cpu" / "parse_flags.py")]
     done = subprocess.run(words, input=told, env=environment(), capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr

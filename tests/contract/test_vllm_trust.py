@@ -1,4 +1,4 @@
-"""A model folder that brings Python of its own: run only where the flags say so, and then by a named commit."""
+"""A model folder that brings Python of its own: run only where the flags say so, by a named commit."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def image_part(content: bytes) -> dict[str, Any]:
 
 
 def video_part() -> dict[str, Any]:
-    video = (ROOT / "tests" / "contract" / "vllm_cpu" / "two_seconds.mp4").read_bytes()
+    video = (ROOT / "api" / "cli" / "probe.mp4").read_bytes()
     return {"type": "video_url", "video_url": {"url": data_url(video, "video/mp4")}}
 
 
