@@ -1,7 +1,7 @@
 # Two commands matter: `make run` and `make test`. Both make what they need first.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check weights set-up set-up-dev lock env-example clean
+.PHONY: help run test test-vllm check weights set-up set-up-dev lock env-example clean
 
 BIN := .venv/bin
 PORT ?= 8000
@@ -26,6 +26,13 @@ check: ## Style, types, arrows between packages, tests with coverage (wants `mak
 	  printf '%-12s' $$package; \
 	  $(BIN)/coverage report --include="$$package/*" --format=total 2>/dev/null | sed 's/$$/ % covered/' || echo "nothing ran"; \
 	done
+
+# Say VLLM_VENV=/elsewhere where the clone has no 4 GB to spare.
+VLLM_VENV ?= .venv-vllm
+
+test-vllm: set-up-dev weights ## Contract tests on a real vLLM on this CPU (makes .venv-vllm once: 3.5 GB; wants Python 3.11)
+	tests/contract/vllm_cpu/set_up $(VLLM_VENV)
+	PAGEWARDEN_VLLM_VENV=$(abspath $(VLLM_VENV)) $(BIN)/pytest -m vllm tests/contract
 
 weights: set-up ## Fetch the retrieval models (70 MB); without them the tests that need them are skipped
 	@$(BIN)/pagewarden models pull retrieval || echo "The retrieval models could not be fetched: some tests will be skipped."
