@@ -209,3 +209,29 @@ def test_what_is_scraped_is_what_is_served(services: dict[str, Any]) -> None:
     assert all(rule["expr"] and rule["annotations"]["summary"] for g in rules for rule in g["rules"])
     panels = json.loads((OPS / "grafana" / "dashboards" / "model-servers.json").read_text("utf-8"))["panels"]
     assert all(panel["targets"] for panel in panels)
+
+
+def manifests() -> list[dict[str, Any]]:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "kubernetes.md").read_text("utf-8"), re.DOTALL)
+    return [manifest for block in blocks for manifest in yaml.safe_load_all(block)]
+
+
+def test_the_kubernetes_page_serves_with_the_same_flags() -> None:
+    (vision,) = [m for m in manifests() if m["kind"] == "Deployment"]
+    (container,) = vision["spec"]["template"]["spec"]["containers"]
+    server = SERVERS["vision"]
+    words = server.command(gpu_memory=0.92, host="0.0.0.0", revision=server.checkpoint.revision)
+    assert container["args"] == words
+    assert ENVIRONMENT.items() <= {entry["name"]: entry["value"] for entry in container["env"]}.items()
+
+
+def test_no_pod_is_root_and_no_manifest_holds_a_secret(services: dict[str, Any]) -> None:
+    pods = [m["spec"]["template"]["spec"] for m in manifests() if m["kind"] in {"Deployment", "StatefulSet"}]
+    assert len(pods) == 2
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        for container in pod["containers"]:
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert container["image"] in {services["api"]["image"], services["vision"]["image"]}
+            keys = [entry for entry in container["env"] if entry["name"].endswith(("_KEY", "_TOKEN"))]
+            assert all("value" not in entry for entry in keys)
