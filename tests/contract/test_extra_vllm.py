@@ -25,7 +25,8 @@ def test_the_extra_has_a_floor_and_is_in_no_lock() -> None:
 
 @pytest.mark.slow
 @pytest.mark.vllm
-def test_the_extra_resolves_to_a_version_that_knows_our_flags(tmp_path: Path) -> None:
+def test_the_extra_resolves_to_a_version_that_knows_our_flags(vllm_venv: Path, tmp_path: Path) -> None:
+    # The fixture is for its skip alone: a plain `make test` asks no package index.
     uv = shutil.which("uv")
     if uv is None:
         pytest.skip("uv is not here to resolve the extra")

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
 HERE = Path(__file__).parent
 #: A multiple of 64 above the 256 bytes and the marks.
@@ -128,7 +128,7 @@ def rerank_vl(folder: Path) -> Path:
 
 
 def _llama_vl(folder: Path, *, outer: str, inner: str, scores: bool) -> Path:
-    ids = _tokenizer(folder, _LLAMA_MARKS, (), end="</s>")
+    ids = _tokenizer(folder, _LLAMA_MARKS, (), end="</s>", begins=True)
     one_label: dict[str, Any] = (
         {"num_labels": 1, "id2label": {"0": "score"}, "label2id": {"score": 0}} if scores else {}
     )
@@ -183,7 +183,9 @@ def _llama(ids: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _tokenizer(folder: Path, marks: tuple[str, ...], words: tuple[str, ...], *, end: str) -> dict[str, int]:
+def _tokenizer(
+    folder: Path, marks: tuple[str, ...], words: tuple[str, ...], *, end: str, begins: bool = False
+) -> dict[str, int]:
     """Write a tokenizer of single bytes; return the number of each token."""
     folder.mkdir(parents=True, exist_ok=True)
     tokens = [*marks, *words, *sorted(pre_tokenizers.ByteLevel.alphabet())]
@@ -193,6 +195,11 @@ def _tokenizer(folder: Path, marks: tuple[str, ...], words: tuple[str, ...], *, 
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in marks])
     tokenizer.add_tokens([AddedToken(word, special=False, normalized=False) for word in words])
+    if begins:
+        # Llama's tokenizer opens plain text itself; a chat template opens its own.
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", ids["<s>"])]
+        )
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
