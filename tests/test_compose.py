@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +53,21 @@ def compose(**environment: str) -> dict[str, Any]:
 def services() -> dict[str, Any]:
     found: dict[str, Any] = compose(PAGEWARDEN_API_KEY="0123456789abcdef")["services"]
     return found
+
+
+@pytest.mark.parametrize("name", ["gpu", "gpu-min", "observability", "fetch"])
+def test_podman_compose_reads_it_as_we_do(services: dict[str, Any], name: str) -> None:
+    if shutil.which("podman-compose") is None or shutil.which("podman") is None:
+        pytest.skip("podman-compose and podman are not here; the file was read by our own few lines alone")
+    words = ["podman-compose", "--profile", name, "-f", str(ROOT / "docker-compose.yml"), "config"]
+    environment = {**os.environ, "PAGEWARDEN_API_KEY": "0123456789abcdef"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    read = yaml.safe_load(done.stdout)["services"]
+    assert set(read) == profile(services, name) | profile(services, None)
+    for service in profile(services, name):
+        assert read[service].get("command") == services[service].get("command")
+        assert read[service]["image"] == services[service]["image"]
 
 
 def profile(services: dict[str, Any], name: str | None) -> set[str]:

@@ -46,7 +46,7 @@ def doctor(context: typer.Context, as_json: AsJson = False, home: Home = None) -
         running = await find_server(settings)
         checks = [check async for check in examine(settings, serving=running.url if running else None)]
         endpoint = await ask_endpoint(settings)
-        well = all(check.ok for check in checks)
+        well = all(check.ok for check in checks) and (endpoint is None or endpoint.writes)
         if as_json:
             import json
 
@@ -80,6 +80,11 @@ class Asked:
     known: str
     notes: str
     capabilities: tuple[Capability, ...]
+
+    @property
+    def writes(self) -> bool:
+        """Whether answers can come from it at all."""
+        return not any(one.can == "no" for one in self.capabilities if one.name in ("/v1/models", "stream"))
 
 
 async def ask_endpoint(settings: ApiSettings) -> Asked | None:

@@ -162,6 +162,12 @@ async def test_nobody_there_is_one_row(tmp_path: Path) -> None:
     assert (row.name, row.can, row.off) == ("/v1/models", "no", "everything: nothing answers")
 
 
+@pytest.mark.parametrize(("lack", "writes"), [("finish", False), ("images", True)])
+async def test_an_endpoint_that_cannot_write_is_not_well(tmp_path: Path, lack: str, writes: bool) -> None:
+    with listening(Scripted(lacks={lack})) as url:
+        assert (await asked(tmp_path, url)).writes is writes
+
+
 async def test_without_a_model_server_nothing_is_asked(tmp_path: Path) -> None:
     assert await ask_endpoint(ApiSettings(home=tmp_path)) is None
     quotes = ApiSettings(home=tmp_path, model_url="http://127.0.0.1:9/v1", model=MODEL, writer="quotes")

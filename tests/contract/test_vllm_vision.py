@@ -10,6 +10,8 @@ import base64
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
@@ -329,6 +331,15 @@ async def test_a_greedy_request_does_not_take_the_engine_along(vision: Running, 
     with suppress(httpx2.TimeoutException):
         await post(vision, "/v1/chat/completions", body)
     assert await said(vision, ask()) in {"yes", "no"}
+
+
+def alive(server: Running) -> bool:
+    script = ROOT / "docs" / "ops" / "alive.py"
+    return subprocess.run([sys.executable, str(script), "chat", server.url], check=False).returncode == 0
+
+
+async def test_the_health_check_of_the_container_gets_its_token(vision: Running) -> None:
+    assert await asyncio.to_thread(alive, vision)
 
 
 def asked_for(path: Path) -> set[str]:
