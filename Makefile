@@ -1,7 +1,7 @@
 # Two commands matter: `make run` and `make test`. Both make what they need first.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check bench pictures weights set-up set-up-dev lock env-example clean
+.PHONY: help run test test-vllm check bench pictures weights set-up set-up-dev lock env-example clean
 
 BIN := .venv/bin
 PORT ?= 8000
@@ -33,6 +33,13 @@ bench: set-up-dev ## Measure reading against its peers (BENCH="--quick", "--peer
 
 pictures: set-up-dev ## Draw the difficult pages in docs/reading/ anew
 	$(BIN)/python tests/bench/made_pages.py docs/reading
+
+# Say VLLM_VENV=/elsewhere where the clone has no 4 GB to spare.
+VLLM_VENV ?= .venv-vllm
+
+test-vllm: set-up-dev weights ## Contract tests on a real vLLM on this CPU (makes .venv-vllm once: 3.5 GB; wants Python 3.11)
+	tests/contract/vllm_cpu/set_up $(VLLM_VENV)
+	PAGEWARDEN_VLLM_VENV=$(abspath $(VLLM_VENV)) $(BIN)/pytest -m vllm tests/contract
 
 weights: set-up ## Fetch the retrieval models (70 MB); without them the tests that need them are skipped
 	@$(BIN)/pagewarden models pull retrieval || echo "The retrieval models could not be fetched: some tests will be skipped."

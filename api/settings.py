@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ingest.providers import name_of, providers
+
 #: Names of tenants and collections: short, lower case, no separators that a path or a filter would read.
 NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 
@@ -58,6 +60,8 @@ class ApiSettings(BaseSettings):
     """How callers reach us, for links in citations ("https://docs.example.org"); None: as they asked."""
     api_key: SecretStr | None = None
     """The Bearer key that every caller must show; None: only this machine may call."""
+    provider: str | None = None
+    """Whose server that is: a row of ingest/providers.toml ("vllm", "nim"); None: told by its address."""
     model_url: str | None = None
     """Base URL of an OpenAI-compatible model server, ending in /v1."""
     model: str | None = None
@@ -108,6 +112,13 @@ class ApiSettings(BaseSettings):
             )
         if self.api_key is not None and len(self.api_key.get_secret_value()) < 16:
             raise ValueError("PAGEWARDEN_API_KEY is shorter than 16 characters: choose a longer one")
+        if self.provider is not None and self.provider not in providers():
+            raise ValueError(f"PAGEWARDEN_PROVIDER is none of {', '.join(providers())}")
         if self.writer == "served" and not (self.model_url and self.model):
             raise ValueError("PAGEWARDEN_WRITER=served needs PAGEWARDEN_MODEL_URL and PAGEWARDEN_MODEL")
         return self
+
+    @property
+    def served_by(self) -> str | None:
+        """The provider's row: as set, else as the address tells; None where no server is named."""
+        return (self.provider or name_of(self.model_url)) if self.model_url else None

@@ -301,14 +301,16 @@ def _writer(
     """Choose who writes; what is asked for by name is never replaced by something else."""
     match _chosen(settings, weights):
         case "served":
+            from ingest.providers import OTHER, providers
             from ingest.served import ServedModel
 
+            provider = providers()[settings.served_by or OTHER]
             return ServedModel(
                 base_url=settings.model_url or "",
                 model=settings.model or "",
                 api_key=settings.model_key.get_secret_value() if settings.model_key else "",
                 context_tokens=settings.model_context_tokens,
-                sees_images=settings.model_sees_images,
+                sees_images=settings.model_sees_images and provider.images is not False,
                 no_think=settings.model_no_think,
                 timeout_s=settings.model_timeout_s,
             )

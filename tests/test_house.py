@@ -12,7 +12,6 @@ from typing import Any
 
 import pypdfium2
 import pytest
-import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -105,41 +104,6 @@ def test_make_run_serves_the_sample(once: str, ends: str) -> None:
     assert plan[0] == ".ci/set_up"
     assert plan[1].endswith("pagewarden models pull")
     assert plan[2].endswith(f"pagewarden serve --sample --port 8123 {ends}")
-
-
-def compose() -> dict[str, Any]:
-    return yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
-
-
-def test_every_container_is_pinned_watched_and_without_privileges() -> None:
-    for name, service in compose()["services"].items():
-        assert re.search(r":v?\d+\.\d+\.\d+", service["image"]), name
-        assert service["cap_drop"] == ["ALL"], name
-        assert service["restart"] == "always", name
-        assert "healthcheck" in service or "build" in service, name
-        assert not service.get("privileged"), name
-
-
-def test_no_container_listens_beyond_this_machine() -> None:
-    published = [port for service in compose()["services"].values() for port in service.get("ports", [])]
-    assert published
-    assert all(port.startswith("127.0.0.1:") for port in published)
-
-
-def test_the_gpu_profile_alone_wants_a_gpu() -> None:
-    services = compose()["services"]
-    assert services["vllm"]["profiles"] == ["gpu"]
-    assert [name for name, service in services.items() if "profiles" not in service] == ["api", "qdrant"]
-    flags = services["vllm"]["command"]
-    assert {"--no-enable-prefix-caching", "--max-num-queued-reqs=64"} <= set(flags)
-    assert not [flag for flag in flags if "reasoning-parser" in flag]
-
-
-def test_every_setting_of_the_containers_exists() -> None:
-    known = set(re.findall(r"^#(PAGEWARDEN_\w+)=", (ROOT / ".env.example").read_text("utf-8"), re.MULTILINE))
-    named = set(compose()["services"]["api"]["environment"])
-    named |= set(re.findall(r"(PAGEWARDEN_\w+)=", (ROOT / "Dockerfile").read_text("utf-8")))
-    assert named <= known
 
 
 def test_the_image_installs_from_the_lock_and_runs_without_root() -> None:

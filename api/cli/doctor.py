@@ -14,6 +14,9 @@ from api.cli.edge import console, run
 from api.cli.options import AsJson, Home, settings_of
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from api.cli.probe import Capability
     from api.settings import ApiSettings
 
 _GB = 1_000_000_000
@@ -32,6 +35,7 @@ class Check:
 def doctor(context: typer.Context, as_json: AsJson = False, home: Home = None) -> None:
     """Check Python, disk, memory, port, models, OCR and the library; each failure comes with its fix.
 
+    Where a model server is named, ask it what it can do: a few tokens are spent there.
     Leaves with 4 where something is not well.
     """
 
@@ -41,11 +45,15 @@ def doctor(context: typer.Context, as_json: AsJson = False, home: Home = None) -
         settings = settings_of(context, home)
         running = await find_server(settings)
         checks = [check async for check in examine(settings, serving=running.url if running else None)]
-        well = all(check.ok for check in checks)
+        endpoint = await ask_endpoint(settings)
+        well = all(check.ok for check in checks) and (endpoint is None or endpoint.writes)
         if as_json:
             import json
 
-            sys.stdout.write(json.dumps({"ok": well, "checks": [asdict(check) for check in checks]}) + "\n")
+            told = {"ok": well, "checks": [asdict(check) for check in checks]}
+            if endpoint is not None:
+                told["endpoint"] = asdict(endpoint)
+            sys.stdout.write(json.dumps(told) + "\n")
             return 0 if well else 4
         out = console(stderr=False)
         for check in checks:
@@ -54,9 +62,70 @@ def doctor(context: typer.Context, as_json: AsJson = False, home: Home = None) -
             out.print(f"{check.name}: {check.detail}", markup=False, highlight=False, soft_wrap=True)
             if not check.ok:
                 out.print(f"      {check.fix}", markup=False, highlight=False, soft_wrap=True)
+        if endpoint is not None:
+            _show(endpoint, out)
         return 0 if well else 4
 
     run(verb, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A model endpoint, whose it is by its row of providers.toml, and what it was found to do."""
+
+    url: str
+    model: str
+    provider: str
+    #: How we know what the row says, and since when.
+    known: str
+    notes: str
+    capabilities: tuple[Capability, ...]
+
+    @property
+    def writes(self) -> bool:
+        """Whether answers can come from it at all."""
+        return not any(one.can == "no" for one in self.capabilities if one.name in ("/v1/models", "stream"))
+
+
+async def ask_endpoint(settings: ApiSettings) -> Asked | None:
+    """Ask the configured endpoint what it can do; None where none is configured."""
+    from api.cli.probe import Endpoint, opened
+    from ingest.providers import providers
+
+    name = settings.served_by
+    if name is None or not settings.model or settings.writer not in ("auto", "served"):
+        return None
+    row, url = providers()[name], settings.model_url or ""
+    key = settings.model_key.get_secret_value() if settings.model_key else ""
+    async with opened() as http:
+        endpoint = Endpoint(base_url=url, model=settings.model, key=key, http=http)
+        found = tuple([capability async for capability in endpoint.look_at(row)])
+    return Asked(
+        url=url,
+        model=settings.model,
+        provider=name,
+        known=f"{row.known}, {row.as_of}: {row.source}",
+        notes=row.notes,
+        capabilities=found,
+    )
+
+
+def _show(endpoint: Asked, out: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=f"{endpoint.model} at {endpoint.url} (provider: {endpoint.provider}; {endpoint.known})",
+        title_justify="left",
+    )
+    for column in ("asked for", "can", "what came", "switched off"):
+        table.add_column(column)
+    colours = {"yes": "green", "no": "red", "unknown": "yellow"}
+    for one in endpoint.capabilities:
+        can = Text(one.can, style=colours[one.can])
+        table.add_row(Text(one.name), can, Text(one.detail), Text(one.off or "nothing"))
+    out.print(table)
+    out.print(f"Of this provider: {endpoint.notes}", markup=False, highlight=False)
 
 
 async def examine(settings: ApiSettings, *, serving: str | None) -> AsyncIterator[Check]:

@@ -1,20 +1,26 @@
-"""`pagewarden models`: the pinned model files, as files that can be seen, fetched and checked."""
+"""`pagewarden models`: the pinned model files, seen, fetched and checked; and the model servers, started."""
 
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.cli.edge import complain, console, run
-from api.cli.options import AsJson, Home, settings_of
+from api.cli.options import AsJson, Home, Usage, settings_of
+from ingest.serving import Role
 
 if TYPE_CHECKING:
+    from ingest.serving import ModelServer
     from ingest.weights import Weights
 
-app = typer.Typer(no_args_is_help=True, help="List, fetch and check the model files (pinned by sha256).")
+app = typer.Typer(no_args_is_help=True, help="List, fetch and check the model files; start model servers.")
 
 
 def _weights(context: typer.Context, home: Home) -> Weights:
@@ -99,6 +105,65 @@ def verify(context: typer.Context, as_json: AsJson = False, home: Home = None) -
         return 4
 
     run(verb, as_json=as_json)
+
+
+@app.command("serve")
+def serve(
+    role: Annotated[Role, typer.Argument(help="What the server is for.")],
+    only_print: Annotated[bool, typer.Option("--print", help="Print the command, start nothing.")] = False,
+    precision: Annotated[str | None, typer.Option(help="fp8, bf16 or nvfp4 (vision).")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Another repository, or a folder (a fine-tuned checkpoint).")
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="The commit of the repository that you have looked at.")
+    ] = None,
+    gpu_memory: Annotated[float | None, typer.Option(min=0.01, max=0.98, help="Share of the GPU.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; no key is asked for.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+) -> None:
+    """Start vLLM (the extra `vllm`, a GPU) with the flags of docker-compose.yml.
+
+    Example: pagewarden models serve vision --print
+    """
+
+    async def verb() -> int:
+        from ingest.serving import ENVIRONMENT, SERVERS
+
+        server = SERVERS[role]
+        repository, commit = _pinned(server, precision=precision, model=model, revision=revision)
+        told = server.command(model=repository, revision=commit, gpu_memory=gpu_memory, host=host, port=port)
+        # Our own start-up keeps the hub out of this process; the server may fetch what is pinned.
+        switches = ["-u", "HF_HUB_OFFLINE", "-u", "TRANSFORMERS_OFFLINE"]
+        words = ["env", *switches, *(f"{k}={v}" for k, v in ENVIRONMENT.items()), "vllm", "serve", *told]
+        if only_print:
+            sys.stdout.write(shlex.join(words) + "\n")
+            return 0
+        if shutil.which("vllm") is None:
+            complain("vLLM is not installed here: pip install 'pagewarden[vllm]', or use docker-compose.yml.")
+            return 4
+        os.execvp("env", words)
+
+    run(verb, as_json=False)
+
+
+def _pinned(
+    server: ModelServer, *, precision: str | None, model: str | None, revision: str | None
+) -> tuple[str, str | None]:
+    """Return repository and commit. Raises Usage where code would be run that nobody has looked at."""
+    if precision is not None and precision not in server.checkpoints:
+        raise Usage(f"{server.role} comes as {', '.join(server.checkpoints)}, not {precision}")
+    if model is not None and Path(model).is_dir():
+        return model, None
+    checkpoint = server.checkpoints[precision] if precision else server.checkpoint
+    repository = model or checkpoint.repository
+    commit = revision or (checkpoint.revision if model is None else None)
+    if commit is None and server.runs_its_code:
+        raise Usage(
+            f"{repository} brings Python that is run while it loads: look at it and name the commit "
+            "with --revision"
+        )
+    return repository, commit
 
 
 def _chosen(weights: Weights, only: list[str]) -> list[str]:

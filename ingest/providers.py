@@ -1,0 +1,104 @@
+"""Where a served model can live, and what it can and cannot do there: the rows of providers.toml.
+
+A row never switches something on: that is the operator's word. What a row says is missing is switched off and
+named, so that a request which cannot work is not sent and the answer says what it could not do.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter, field_validator
+
+#: The row for an address that no other row knows.
+OTHER = "other"
+
+
+class Provider(BaseModel):
+    """One row; what the fields mean stands atop providers.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    base_url: str
+    #: Ends of host names that give the provider away.
+    hosts: tuple[str, ...] = ()
+    #: Ports of this machine that do.
+    ports: tuple[int, ...] = ()
+    model: str
+    schema_field: Annotated[Literal["response_format", "none"], Field(alias="schema")]
+    #: None where the served model decides.
+    images: bool | None = None
+    video: bool | None = None
+    images_beside_video: bool = False
+    max_images: Annotated[int, Field(ge=0)]
+    #: Longest answer, tokens; None is the context's.
+    max_tokens: Annotated[int | None, Field(ge=1)] = None
+    reasoning: Literal["on", "off", "model"]
+    switch: Literal["system", "template", "none"]
+    media_kwargs: Literal["server", "request", "none"]
+    image_tokens: Literal["tiles", "tokenize", "unknown"]
+    #: Prometheus metrics beside the API.
+    metrics: bool = False
+    known: Literal["measured", "documented", "told", "assumed"]
+    as_of: date
+    source: str
+    notes: str
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        TypeAdapter(HttpUrl).validate_python(value)
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Off:
+    """Something that is not done with this provider, and why."""
+
+    what: str
+    why: str
+
+
+@cache
+def providers() -> Mapping[str, Provider]:
+    """Read the rows, by name. Raises ValidationError where one does not hold."""
+    table = tomllib.loads(Path(__file__).with_name("providers.toml").read_text("utf-8"))
+    return MappingProxyType({name: Provider.model_validate(row) for name, row in table.items()})
+
+
+def name_of(url: str) -> str:
+    """Tell the provider by its address; OTHER where the address tells nothing."""
+    where = urlsplit(url)
+    host = (where.hostname or "").lower()
+    for name, row in providers().items():
+        if any(host == end or host.endswith("." + end) for end in row.hosts):
+            return name
+        if host in ("127.0.0.1", "localhost", "::1") and where.port in row.ports:
+            return name
+    return OTHER
+
+
+def switched_off(name: str) -> list[Off]:
+    """Name what the row of a provider rules out."""
+    row = providers()[name]
+    off = []
+    if row.images is False:
+        off.append(Off(what="images", why=f"{row.title} takes none"))
+    if row.video is False:
+        off.append(Off(what="video", why=f"{row.title} takes none; scenes go as single images"))
+    elif row.video and not row.images_beside_video:
+        off.append(Off(what="images beside a video", why=f"{row.title} takes one kind of media a request"))
+    if row.schema_field == "none":
+        off.append(Off(what="schema", why=f"{row.title} enforces none; replies are checked and asked again"))
+    if row.image_tokens == "unknown":
+        off.append(Off(what="counting image tokens", why="their price there is not known"))
+    return off
