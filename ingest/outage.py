@@ -50,6 +50,7 @@ class Outage:
         """
         strikes = 0
         while True:
+            await self._known_outage(on_wait)
             seen = self._outages
             try:
                 return await ask()
@@ -66,6 +67,17 @@ class Outage:
                         f"The model server answers, but failed {strikes} times on this page. {down.detail}"
                     ) from down
                 await anyio.sleep(self._pause_s(strikes - 1))
+
+    async def _known_outage(self, on_wait: Callable[[bool], None]) -> None:
+        """Wait with the one who asks for all, where a server is known to be down already."""
+        if self._since is None:
+            return
+        on_wait(True)
+        try:
+            async with self._turn:
+                pass
+        finally:
+            on_wait(False)
 
     async def _was_down(self, seen: int) -> bool:
         """Say whether the server is (or was, since outage number `seen`) down; if it is, wait for it."""

@@ -92,7 +92,6 @@ class _Telling(NamedTuple):
 class Reader:
     """Reads sources into pages and renders page images, each in child processes of its own."""
 
-
     def __init__(self, settings: IngestSettings, *, eyes: Eyes | None = None) -> None:
         self._settings = settings
         self._eyes = eyes
@@ -355,9 +354,7 @@ class Reader:
             why = "needs more memory than PAGEWARDEN_INGEST_READ_MEMORY_BYTES allows"
             raise _Lost(OutOfMemory, why) from error
 
-    async def _read_pdf(
-        self, source: Source, telling: _Telling, only_page: int | None = None
-    ) -> list[Page]:
+    async def _read_pdf(self, source: Source, telling: _Telling, only_page: int | None = None) -> list[Page]:
         settings = self._settings
         try:
             total = await self._in_child(

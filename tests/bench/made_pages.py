@@ -82,7 +82,7 @@ class Canvas:
     def sheet(self) -> Sheet:
         """Return the page as the PDF writer takes it."""
         media_box = (0.0, 0.0, self.width, self.height)
-        return Sheet(texts=self.texts, operators="\n".join(self.operators), media_box=media_box)
+        return Sheet(texts=self.texts, under="\n".join(self.operators), media_box=media_box)
 
     def turned_sheet(self) -> Sheet:
         """Return a landscape page as printers make it: set on its side and turned by the viewer."""
@@ -93,7 +93,7 @@ class Canvas:
         # Turn the user space of the drawing likewise: (x, y) goes to (height - y, x).
         operators = "\n".join(["q", f"0 1 -1 0 {self.height} 0 cm", *self.operators, "Q"])
         media_box = (0.0, 0.0, self.height, self.width)
-        return Sheet(texts=texts, operators=operators, media_box=media_box, rotate=90)
+        return Sheet(texts=texts, under=operators, media_box=media_box, rotate=90)
 
 
 def lines(text: str, width: float, size: float) -> Iterator[str]:

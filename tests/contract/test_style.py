@@ -29,6 +29,8 @@ ENVIRONMENT = {
 }
 BANNED_WORDS = {"manager", "handler", "helper", "helpers", "util", "utils", "processor"}
 BANNED_STARTS = ("do_", "process_", "handle_")
+#: Names that the standard library's HTMLParser asks for.
+GIVEN_NAMES = {"handle_starttag", "handle_endtag", "handle_data"}
 
 
 def place(path: Path) -> str:
@@ -81,7 +83,7 @@ def test_nothing_is_named_after_nothing() -> None:
         names = [path.stem, *path.relative_to(ROOT).parts[:-1]]
         names += [node.name for node in ast.walk(tree(path)) if isinstance(node, definitions)]
         for name in names:
-            if words_of(name) & BANNED_WORDS or name.startswith(BANNED_STARTS):
+            if words_of(name) & BANNED_WORDS or (name.startswith(BANNED_STARTS) and name not in GIVEN_NAMES):
                 vague.append((place(path), name))
     assert vague == []
 

@@ -548,7 +548,7 @@ def page(kind: str, seed: int) -> Made:
 
 def on_sheet(canvas: Canvas, *, width: float = 595.0, height: float = 842.0) -> Sheet:
     return Sheet(
-        texts=canvas.texts, media_box=(0, 0, round(width), height), operators="\n".join(canvas.operators)
+        texts=canvas.texts, media_box=(0, 0, round(width), height), under="\n".join(canvas.operators)
     )
 
 
@@ -560,7 +560,7 @@ def lying(kind: str, seed: int) -> Made:
     draw(canvas, plan, 60, 500, 9.0)
     turned = [replace(t, x=595 - t.y, y=t.x, turn=90) for t in canvas.texts]
     operators = "q 0 1 -1 0 595 0 cm\n" + "\n".join(canvas.operators) + "\nQ"
-    return Made(pdf=tiny_pdf([Sheet(texts=turned, operators=operators)]), grids=[(1, plan.cells)])
+    return Made(pdf=tiny_pdf([Sheet(texts=turned, under=operators)]), grids=[(1, plan.cells)])
 
 
 def beside(seed: int) -> Made:

@@ -30,6 +30,8 @@ class Sheet:
     rotate: int = 0
     #: Further content stream operators, drawn after the texts.
     operators: str = ""
+    #: The same, drawn before the texts: what they stand on.
+    under: str = ""
     extra: str = field(default="")
     #: Further entries of the font dictionary, and of the page's resources.
     fonts: str = ""
@@ -94,7 +96,7 @@ def _stream(sheet: Sheet) -> bytes:
         lines.append(
             f"BT {mode} Tr /{font} {text.size} Tf {_TURNS[text.turn]} {text.x} {text.y} Tm ({escaped}) Tj ET"
         )
-    body = ("\n".join(lines) + "\n" + sheet.operators).encode("cp1252")
+    body = (sheet.under + "\n" + "\n".join(lines) + "\n" + sheet.operators).encode("cp1252")
     return stream("", body)
 
 
