@@ -1,55 +1,31 @@
-"""How good is it? Asks questions with known answers and pages, and scores what comes back.
+"""How good is it? Asks questions with known answers and pages, and sums up what comes back.
 
-No model judges: a page counts as found when it is among the first k distinct pages of the search, an answer
-as right when it holds the gold number or words. That is strict with free text, and the same for everyone who
-runs it.
+Pages are ranked as distinct (document, page) pairs, each placed by its best hit. A question is searched
+inside its own document and, where it is meant for the whole shelf, over everything. No model judges
+(`scores.py`): strict with free text, and the same for everyone who runs it.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from agent import words
-from agent.errors import AgentError
-from agent.records import Answer, Question
+from agent import scores, words
+from agent.questions import Gold, Place, SearchedIn
+from agent.records import Answer, Citation, Question
 from agent.run import GuardedAgent
 from ingest.records import Document, Scope
 
-#: Hits asked for when pages are scored: enough for five distinct pages of several chunks each.
-_HITS = 24
-_UNANSWERABLE = "Not answerable"
-
-
-class Gold(BaseModel):
-    """A question with its known answer, one line of a JSON Lines file."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    id: str
-    question: str
-    answer: str
-    #: The document's name, as added.
-    doc: str | None
-    #: Pages that hold the answer, from 1; empty where none does or where it is not known.
-    evidence_pages: tuple[int, ...] = ()
-    type: str = "text"
-    answer_format: str = "Str"
-    #: "document" asks with that document selected, "corpus" over everything.
-    scope: Literal["document", "corpus"] = "corpus"
-    #: Words that stand in the cited region.
-    cell: str | None = None
-
-    @property
-    def answerable(self) -> bool:
-        """Whether the documents answer it."""
-        return self.type != "unanswerable" and self.answer != _UNANSWERABLE
+#: Hits asked for when pages are ranked: enough for ten distinct pages of several chunks each.
+_HITS = 60
+#: The same where documents are short and recall@100 is wanted.
+_HITS_BEIR = 160
+#: Least share of a released sentence's content words that its quotes must hold to count as supported.
+_SUPPORTED = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,71 +33,82 @@ class Score:
     """What became of one question; None where it was not asked or does not apply."""
 
     gold: Gold
-    #: Rank of the first page that holds the answer among distinct pages, from 1; None: not within reach.
-    page_rank: int | None
+    #: Distinct pages by scope searched in, best first.
+    ranked: Mapping[SearchedIn, tuple[Place, ...]]
+    search_s: tuple[float, ...] = ()
     answer: Answer | None = None
     right: bool | None = None
-    #: Whether a citation points to a page that holds the answer.
-    cited_page: bool | None = None
-    #: Whether the cited words hold the gold cell.
-    cited_cell: bool | None = None
-    seconds: float = 0.0
+    answer_s: float | None = None
 
 
-class Report(BaseModel):
-    """Counts over questions; a rate of nothing is None, never zero."""
+class Retrieval(BaseModel):
+    """How well pages are found; intervals are 95 % bootstraps."""
 
-    questions: int
-    hit_1: float | None = Field(description="answerable questions whose page is the first found")
-    hit_5: float | None = Field(description="answerable questions whose page is among the first five")
-    right: float | None = Field(
-        description="questions answered rightly, abstentions on unanswerable ones among them"
-    )
-    answered_right: float | None = Field(description="answerable questions answered rightly")
-    abstained_right: float | None = Field(description="unanswerable questions on which it abstained")
-    wrong_when_answered: float | None = Field(description="answers given that are wrong")
-    cited_page: float | None = Field(description="right answers that cite a page holding the answer")
-    cited_cell: float | None = Field(description="right answers whose cited words hold the gold cell")
-    median_s: float | None = Field(description="median seconds a question")
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    n: int
+    hit_1: Annotated[float, Field(alias="hit@1")]
+    hit_5: Annotated[float, Field(alias="hit@5")]
+    recall_10: Annotated[float, Field(alias="recall@10")]
+    recall_100: Annotated[float | None, Field(alias="recall@100")]
+    ndcg_10: Annotated[float, Field(alias="ndcg@10")]
+    hit_5_interval: Annotated[tuple[float, float] | None, Field(alias="hit@5_interval")]
+    ndcg_10_interval: Annotated[tuple[float, float] | None, Field(alias="ndcg@10_interval")]
+
+
+class Answers(BaseModel):
+    """How good answers are; a rate of nothing is None, never zero."""
+
+    n: int
+    match: float | None = Field(description="questions answered rightly, of those that can be")
+    match_interval: tuple[float, float] | None
+    abstained: float | None = Field(description="questions on which it abstained or refused")
+    match_when_answered: float | None = Field(description="right ones among the answers given")
+    citation_precision: float | None = Field(description="citations that point to a page holding the answer")
+    citation_recall: float | None = Field(description="pages holding the answer that are cited")
+    support: float | None = Field(description="released sentences whose numbers and words their quotes hold")
+    cited_cell: float | None = Field(default=None, description="answers whose cited words hold the gold cell")
+    dropped: int = Field(description="sentences written but left out")
+
+
+class Abstention(BaseModel):
+    """How well it knows what it cannot answer."""
+
+    precision: float | None = Field(description="abstentions that were right to abstain")
+    recall: float | None = Field(description="unanswerable questions on which it abstained")
+    coverage: float | None = Field(description="answerable questions that it answered")
+    aurc: float | None = Field(description="area under the risk-coverage curve of the answers given")
+    risk_coverage: list[tuple[float, float]]
 
 
 class Line(BaseModel):
-    """One question as scored, for people who want to see why."""
+    """One question as scored, for people who want to see why, and for comparing runs."""
 
     id: str
     type: str
+    scope: SearchedIn
     question: str
     gold: str
-    page_rank: int | None
+    #: Rank of the first page that holds the answer, by scope searched in; null: not among those found.
+    page_rank: dict[SearchedIn, int | None]
     kind: str | None
     answer: str | None
     reason: str | None
     dropped: int
     cited: list[str]
     right: bool | None
-    cited_page: bool | None
-    cited_cell: bool | None
     seconds: float
 
 
 class Evaluation(BaseModel):
-    """The whole report: over all questions, by type, and line by line."""
+    """The whole report. Below `retrieval` stand scopes, below those (and below `answers`) types and "all"."""
 
-    report: Report
-    by_type: dict[str, Report]
+    retrieval: dict[SearchedIn, dict[str, Retrieval]]
+    answers: dict[str, Answers]
+    abstention: Abstention | None
+    latency_ms: dict[str, float]
+    config: dict[str, str | int | float | bool | None]
     questions: list[Line]
-
-
-def load(path: Path) -> list[Gold]:
-    """Read questions from a JSON Lines file. Raises AgentError naming the line that does not fit."""
-    questions = []
-    for no, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
-        if line.strip():
-            try:
-                questions.append(Gold.model_validate_json(line))
-            except ValidationError as error:
-                raise AgentError(f"{path.name}, line {no} is no question: {error}") from error
-    return questions
 
 
 async def evaluate(
@@ -133,130 +120,207 @@ async def evaluate(
     ask: bool,
 ) -> AsyncIterator[Score]:
     """Score each question as it is asked; `documents` by name. With `ask` False only the search is scored."""
+    names = {document.id: name for name, document in documents.items()}
     for gold in questions:
         document = documents.get(gold.doc) if gold.doc else None
-        narrowed = scope
-        if gold.scope == "document" and document is not None:
-            narrowed = replace(scope, documents=(document.id,))
-        start = time.perf_counter()
-        score = Score(gold=gold, page_rank=await _page_rank(agent, gold, document, scope=narrowed))
+        inside = replace(scope, documents=(document.id,)) if document is not None else None
+        ranked: dict[SearchedIn, tuple[Place, ...]] = {}
+        times: list[float] = []
+        for where, narrowed in (("document", inside), ("corpus", scope if gold.scope == "corpus" else None)):
+            if narrowed is not None and gold.answerable and gold.places:
+                start = time.perf_counter()
+                ranked[where] = await _ranked(agent, gold, names, scope=narrowed)  # type: ignore[index]
+                times.append(time.perf_counter() - start)
+        score = Score(gold=gold, ranked=ranked, search_s=tuple(times))
         if ask:
             start = time.perf_counter()
-            answer = await agent.answer(Question(text=gold.question, scope=narrowed))
-            score = _scored(score, answer, document)
-        yield replace(score, seconds=time.perf_counter() - start)
+            own = inside if gold.scope == "document" and inside is not None else scope
+            answer = await agent.answer(Question(text=gold.question, scope=own))
+            spent = time.perf_counter() - start
+            score = replace(score, answer=answer, right=is_right(gold, answer), answer_s=spent)
+        yield score
 
 
-async def _page_rank(
-    agent: GuardedAgent, gold: Gold, document: Document | None, *, scope: Scope
-) -> int | None:
-    if not gold.answerable or not gold.evidence_pages or document is None:
-        return None
-    found = await agent.search(gold.question, scope=scope, limit=_HITS)
-    pages = list(dict.fromkeys((c.document_id, c.page_no) for c in found.citations))
-    ranks = [
-        i for i, (id_, no) in enumerate(pages, start=1) if id_ == document.id and no in gold.evidence_pages
-    ]
-    return min(ranks, default=None)
-
-
-def _scored(score: Score, answer: Answer, document: Document | None) -> Score:
-    gold = score.gold
-    right = is_right(gold, answer)
-    cited = answer.citations
-    pages = {c.page_no for c in cited if document is not None and c.document_id == document.id}
-    return replace(
-        score,
-        answer=answer,
-        right=right,
-        cited_page=bool(pages & set(gold.evidence_pages)) if gold.evidence_pages else None,
-        cited_cell=any(gold.cell in c.quote for c in cited) if gold.cell else None,
-    )
+async def _ranked(
+    agent: GuardedAgent, gold: Gold, names: Mapping[str, str], *, scope: Scope
+) -> tuple[Place, ...]:
+    found = await agent.search(gold.question, scope=scope, limit=_HITS_BEIR if gold.relevant else _HITS)
+    return tuple(dict.fromkeys((names.get(c.document_id, c.name), c.page_no) for c in found.citations))
 
 
 def is_right(gold: Gold, answer: Answer) -> bool:
     """Say whether `answer` gives the gold answer; an unanswerable question wants an abstention."""
     if not gold.answerable:
-        return answer.kind == "abstention"
+        return answer.kind != "answer"
     if answer.kind != "answer":
         return False
     text = " ".join(sentence.text for sentence in answer.sentences)
-    parts = _parts(gold)
-    return all(_holds(text, part) for part in parts)
+    return scores.matches(text, gold.answer, gold.answer_format)
 
 
-def _parts(gold: Gold) -> list[str]:
-    if gold.answer_format == "List":
-        return [p for p in re.split(r"\s*[,;]\s*", gold.answer.strip("[]")) if p.strip("'\" ")]
-    return [gold.answer]
-
-
-def _holds(text: str, gold: str) -> bool:
-    """Say whether `text` holds the gold numbers, or 0.8 of its words where it has none."""
-    figures = words.numbers(gold)
-    if figures:
-        return figures <= words.numbers(text)
-    wanted = words.content(gold) or words.flat(gold)
-    return words.cover(wanted, words.content(text) | words.flat(text)) >= 0.8
-
-
-def report(scores: Sequence[Score]) -> Report:
-    """Sum up."""
-    paged = [s for s in scores if s.gold.answerable and s.gold.evidence_pages]
-    asked = [s for s in scores if s.answer is not None]
-    able, unable = [s for s in asked if s.gold.answerable], [s for s in asked if not s.gold.answerable]
-    answered = [s for s in asked if s.answer is not None and s.answer.kind == "answer"]
-    right = [s for s in able if s.right]
-    times = sorted(s.seconds for s in scores)
-    return Report(
-        questions=len(scores),
-        hit_1=_rate(paged, lambda s: s.page_rank is not None and s.page_rank <= 1),
-        hit_5=_rate(paged, lambda s: s.page_rank is not None and s.page_rank <= 5),
-        right=_rate(asked, lambda s: bool(s.right)),
-        answered_right=_rate(able, lambda s: bool(s.right)),
-        abstained_right=_rate(unable, lambda s: bool(s.right)),
-        wrong_when_answered=_rate(answered, lambda s: not s.right),
-        cited_page=_rate([s for s in right if s.cited_page is not None], lambda s: bool(s.cited_page)),
-        cited_cell=_rate([s for s in right if s.cited_cell is not None], lambda s: bool(s.cited_cell)),
-        median_s=round(times[len(times) // 2], 3) if times else None,
+def evaluation(
+    found: Sequence[Score], *, config: Mapping[str, str | int | float | bool | None] | None = None
+) -> Evaluation:
+    """Sum up everything."""
+    asked = [score for score in found if score.answer is not None]
+    return Evaluation(
+        retrieval={where: kept for where in ("document", "corpus") if (kept := _retrieval(found, where))},
+        answers={key: _answers(some) for key, some in _by_type(asked)},
+        abstention=_abstention(asked) if asked else None,
+        latency_ms=_latency(found),
+        config=dict(config or {}),
+        questions=[_line(score) for score in found],
     )
 
 
-def evaluation(scores: Sequence[Score]) -> Evaluation:
-    """Sum up everything."""
-    return Evaluation(report=report(scores), by_type=by_type(scores), questions=lines(scores))
+def values(run: Evaluation, metric: str) -> dict[str, float]:
+    """Return one number a question of a run, for paired comparison: "hit@5", "hit@1" or "match"."""
+    if metric == "match":
+        return {line.id: float(line.right) for line in run.questions if line.right is not None}
+    k = int(metric.removeprefix("hit@"))
+    return {
+        f"{where}/{line.id}": float(rank is not None and rank <= k)
+        for line in run.questions
+        for where, rank in line.page_rank.items()
+    }
 
 
-def by_type(scores: Sequence[Score]) -> dict[str, Report]:
-    """Sum up each type of question, and each way of asking, for itself."""
-    keys = sorted({s.gold.type for s in scores}) + [
-        f"scope: {k}" for k in sorted({s.gold.scope for s in scores})
-    ]
-    return {k: report([s for s in scores if k in (s.gold.type, f"scope: {s.gold.scope}")]) for k in keys}
+def _by_type(found: Sequence[Score]) -> Iterator[tuple[str, list[Score]]]:
+    if found:
+        yield "all", list(found)
+    for key in sorted({score.gold.type for score in found}):
+        yield key, [score for score in found if score.gold.type == key]
 
 
-def lines(scores: Sequence[Score]) -> list[Line]:
-    """Return what became of each question, in the order asked."""
+def _retrieval(found: Sequence[Score], where: SearchedIn) -> dict[str, Retrieval]:
+    return {key: _ranking(some, where) for key, some in _by_type([s for s in found if where in s.ranked])}
+
+
+def _ranking(found: Sequence[Score], where: SearchedIn) -> Retrieval:
+    def each(of: Callable[[Sequence[Place], frozenset[Place], int], float], k: int) -> list[float]:
+        return [of(score.ranked[where], score.gold.places, k) for score in found]
+
+    fives, gains = each(scores.hit, 5), each(scores.ndcg, 10)
+    deep = any(score.gold.relevant for score in found)
+    return Retrieval.model_validate(
+        {
+            "n": len(found),
+            "hit@1": _maybe(each(scores.hit, 1)),
+            "hit@5": _maybe(fives),
+            "recall@10": _maybe(each(scores.recall, 10)),
+            "recall@100": _maybe(each(scores.recall, 100)) if deep else None,
+            "ndcg@10": _maybe(gains),
+            "hit@5_interval": _rounded_pair(scores.interval(fives)),
+            "ndcg@10_interval": _rounded_pair(scores.interval(gains)),
+        }
+    )
+
+
+def _answers(asked: Sequence[Score]) -> Answers:
+    able = [float(bool(score.right)) for score in asked if score.gold.answerable]
+    given = [score for score in asked if score.answer is not None and score.answer.kind == "answer"]
+    cited = [(score.gold.places, _pages_cited(score)) for score in given if score.gold.places]
+    sentences = [held for score in given for held in _supported(score.answer)]
+    cells = [score for score in given if score.gold.cell and score.right]
+    return Answers(
+        n=len(asked),
+        match=_maybe(able),
+        match_interval=_rounded_pair(scores.interval(able)),
+        abstained=_maybe([float(s.answer is not None and s.answer.kind != "answer") for s in asked]),
+        match_when_answered=_maybe([float(bool(s.right)) for s in given]),
+        citation_precision=_maybe([len(gold & pages) / len(pages) for gold, pages in cited if pages]),
+        citation_recall=_maybe([len(gold & pages) / len(gold) for gold, pages in cited]),
+        support=_maybe(sentences),
+        cited_cell=_maybe([float(_cell_cited(s)) for s in cells]),
+        dropped=sum(s.answer.dropped for s in asked if s.answer is not None),
+    )
+
+
+def _pages_cited(score: Score) -> frozenset[Place]:
+    return frozenset((c.name, c.page_no) for c in score.answer.citations) if score.answer else frozenset()
+
+
+def _cell_cited(score: Score) -> bool:
+    return score.answer is not None and any(
+        (score.gold.cell or "") in c.quote for c in score.answer.citations
+    )
+
+
+def _supported(answer: Answer | None) -> list[float]:
+    """Say for each released sentence whether its quotes hold its numbers and half of its content words."""
+    if answer is None:
+        return []
+    by_number = {citation.n: citation for citation in answer.citations}
     return [
-        Line(
-            id=s.gold.id,
-            type=s.gold.type,
-            question=s.gold.question,
-            gold=s.gold.answer,
-            page_rank=s.page_rank,
-            kind=s.answer.kind if s.answer else None,
-            answer=s.answer.text if s.answer else None,
-            reason=s.answer.reason if s.answer else None,
-            dropped=s.answer.dropped if s.answer else 0,
-            cited=[f"{c.name}, page {c.page_no}: {c.quote}" for c in s.answer.citations] if s.answer else [],
-            right=s.right,
-            cited_page=s.cited_page,
-            cited_cell=s.cited_cell,
-            seconds=round(s.seconds, 2),
-        )
-        for s in scores
+        float(_stands(sentence.text, [by_number[n] for n in sentence.citations if n in by_number]))
+        for sentence in answer.sentences
     ]
 
 
-def _rate(scores: Sequence[Score], right: Callable[[Score], bool]) -> float | None:
-    return round(sum(right(s) for s in scores) / len(scores), 3) if scores else None
+def _stands(sentence: str, cited: Sequence[Citation]) -> bool:
+    quotes = "\n".join(f"{citation.name}\n{citation.quote}" for citation in cited)
+    said = sentence.partition(" [")[0]
+    covered = words.cover(words.content(said), words.content(quotes))
+    return bool(cited) and words.numbers(said) <= words.numbers(quotes) and covered >= _SUPPORTED
+
+
+def _abstention(asked: Sequence[Score]) -> Abstention:
+    def abstained(score: Score) -> bool:
+        return score.answer is not None and score.answer.kind != "answer"
+
+    given = [
+        (max((c.score for c in score.answer.citations), default=0.0), bool(score.right))
+        for score in asked
+        if score.answer is not None and score.answer.kind == "answer"
+    ]
+    able = [score for score in asked if score.gold.answerable]
+    return Abstention(
+        precision=_maybe([float(not score.gold.answerable) for score in asked if abstained(score)]),
+        recall=_maybe([float(abstained(score)) for score in asked if not score.gold.answerable]),
+        coverage=_maybe([float(not abstained(score)) for score in able]),
+        aurc=None if (area := scores.aurc(given)) is None else round(area, 4),
+        risk_coverage=[(round(c, 4), round(r, 4)) for c, r in scores.risk_coverage(given)],
+    )
+
+
+def _latency(found: Sequence[Score]) -> dict[str, float]:
+    searches = sorted(1000 * s for score in found for s in score.search_s)
+    answers = sorted(1000 * score.answer_s for score in found if score.answer_s is not None)
+    return {
+        f"{name}_{label}": round(times[min(len(times) - 1, int(share * len(times)))], 1)
+        for name, times in (("search", searches), ("answer", answers))
+        for label, share in (("p50", 0.5), ("p95", 0.95))
+        if times
+    }
+
+
+def _line(score: Score) -> Line:
+    answer, gold = score.answer, score.gold
+    return Line(
+        id=gold.id,
+        type=gold.type,
+        scope=gold.scope,
+        question=gold.question,
+        gold=gold.answer,
+        page_rank={where: _first(pages, gold.places) for where, pages in score.ranked.items()},
+        kind=answer.kind if answer else None,
+        answer=answer.text if answer else None,
+        reason=answer.reason if answer else None,
+        dropped=answer.dropped if answer else 0,
+        cited=[f"{c.name}, page {c.page_no}: {c.quote}" for c in answer.citations] if answer else [],
+        right=score.right,
+        seconds=round(sum(score.search_s) + (score.answer_s or 0.0), 2),
+    )
+
+
+def _first(pages: Sequence[Place], relevant: frozenset[Place]) -> int | None:
+    return next((place for place, page in enumerate(pages, start=1) if page in relevant), None)
+
+
+def _rounded_pair(pair: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if pair is None else (round(pair[0], 4), round(pair[1], 4))
+
+
+def _maybe(rates: Sequence[float]) -> float | None:
+    value = scores.mean(rates)
+    return None if value is None else round(value, 4)

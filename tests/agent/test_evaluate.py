@@ -1,14 +1,16 @@
-"""Scores: what counts as found and as right, and what a bad line of questions says."""
+"""Evaluation: what counts as found and as right, what files hold, and what a gate says."""
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
 import pytest
 
 from agent.errors import AgentError
-from agent.evaluate import Gold, evaluate, evaluation, load
+from agent.evaluate import Evaluation, evaluate, evaluation, values
+from agent.questions import Gold, load, load_beir
 from agent.run import GuardedAgent
 from agent.settings import AgentSettings
 from tests.fakes import SCOPE, FakeLibrary, FakeModel, FakeRails, a_chunk, a_document
@@ -33,7 +35,9 @@ def a_gold(**changes: object) -> Gold:
     return Gold.model_validate(fields | changes)
 
 
-async def scored(*golds: Gold, says: str = "The plant in Marlow opened in 1987 [1].", ask: bool = True):  # type: ignore[no-untyped-def]
+async def scored(
+    *golds: Gold, says: str = "The plant in Marlow opened in 1987 [1].", ask: bool = True
+) -> Evaluation:
     agent = GuardedAgent(
         library=FakeLibrary(shelf=[(REPORT, [PLANT]), (OTHER, [NOISE])]),
         rails=FakeRails(),
@@ -49,26 +53,76 @@ def test_a_bad_line_is_named_with_its_file_and_number(tmp_path: Path) -> None:
     file.write_text(json.dumps({"id": "1"}) + "\n")
     with pytest.raises(AgentError, match=r"questions\.jsonl, line 1"):
         load(file)
+    with pytest.raises(AgentError, match=r"no file none\.jsonl"):
+        load(tmp_path / "none.jsonl")
 
 
 async def test_a_right_answer_on_the_right_page_and_cell_scores() -> None:
     done = await scored(a_gold())
-    report = done.report
-    assert (report.hit_1, report.right, report.cited_page, report.cited_cell) == (1.0, 1.0, 1.0, 1.0)
+    answers = done.answers["all"]
+    assert (answers.n, answers.match, answers.match_when_answered, answers.abstained) == (1, 1.0, 1.0, 0.0)
+    assert (answers.citation_precision, answers.citation_recall, answers.support) == (1.0, 1.0, 1.0)
+    assert answers.cited_cell == 1.0
+    assert done.answers["text"] == answers
 
 
 async def test_a_wrong_page_and_a_wrong_answer_do_not() -> None:
-    report = (await scored(a_gold(evidence_pages=(9,), answer="1988"))).report
-    assert (report.hit_5, report.right, report.wrong_when_answered) == (0.0, 0.0, 1.0)
+    done = await scored(a_gold(evidence_pages=(9,), answer="1988"))
+    assert done.retrieval["corpus"]["all"].hit_5 == 0.0
+    assert (done.answers["all"].match, done.answers["all"].citation_precision) == (0.0, 0.0)
+    assert done.questions[0].page_rank == {"document": None, "corpus": None}
+
+
+async def test_a_question_is_searched_in_its_document_and_only_if_meant_so_over_everything() -> None:
+    done = await scored(a_gold(id="1", scope="corpus"), a_gold(id="2", scope="document"), ask=False)
+    assert {where: found["all"].n for where, found in done.retrieval.items()} == {"document": 2, "corpus": 1}
+    assert done.answers == {}
+    assert done.abstention is None
+    assert set(done.latency_ms) == {"search_p50", "search_p95"}
 
 
 async def test_an_unanswerable_question_wants_an_abstention() -> None:
     gold = a_gold(type="unanswerable", answer="Not answerable", doc=None, evidence_pages=(), cell=None)
-    assert (await scored(gold, says="NOT FOUND")).report.abstained_right == 1.0
-    assert (await scored(gold)).report.abstained_right == 0.0
+    for says, recall in (("NOT FOUND", 1.0), ("The plant in Marlow opened in 1987 [1].", 0.0)):
+        done = await scored(gold, says=says)
+        assert done.abstention is not None
+        assert (done.abstention.recall, done.abstention.coverage) == (recall, None)
+        assert done.retrieval == {}
 
 
-async def test_without_asking_only_the_search_is_scored_and_the_rest_is_none_not_zero() -> None:
-    done = await scored(a_gold(scope="document"), ask=False)
-    assert (done.report.hit_1, done.report.right, done.questions[0].kind) == (1.0, None, None)
-    assert set(done.by_type) == {"text", "scope: document"}
+async def test_the_report_is_written_with_the_names_of_the_field_and_read_back() -> None:
+    done = await scored(a_gold())
+    told = json.loads(done.model_dump_json(by_alias=True))
+    ranking = told["retrieval"]["document"]["all"]
+    assert {"n", "hit@1", "hit@5", "recall@10", "ndcg@10"} <= set(ranking)
+    again = Evaluation.model_validate(told)
+    assert again == done
+    assert values(again, "hit@5") == {"document/1": 1.0, "corpus/1": 1.0}
+    assert values(again, "match") == {"1": 1.0}
+
+
+def a_beir_folder(folder: Path) -> Path:
+    (folder / "qrels").mkdir(parents=True)
+    rows = [{"_id": "a", "title": "Plants", "text": "One opened."}, {"_id": "b", "text": "Noise."}]
+    (folder / "corpus.jsonl.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    queries = [{"_id": "q1", "text": "Which opened?"}, {"_id": "q2", "text": "Not judged"}]
+    (folder / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)))
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\ta\t1\nq1\tb\t0\n")
+    return folder
+
+
+def test_a_beir_folder_is_judged_queries_and_texts(tmp_path: Path) -> None:
+    golds, texts = load_beir(a_beir_folder(tmp_path / "beir"))
+    assert [(gold.id, gold.places) for gold in golds] == [("q1", {("a.txt", 1)})]
+    assert texts == {"a.txt": "Plants\n\nOne opened.", "b.txt": "Noise."}
+
+
+def test_what_is_missing_from_a_beir_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AgentError, match="no corpus"):
+        load_beir(tmp_path)
+    folder = a_beir_folder(tmp_path / "beir")
+    with pytest.raises(AgentError, match="there are: test"):
+        load_beir(folder, split="dev")
+    (folder / "qrels" / "test.tsv").write_text("q1 a 1\n")
+    with pytest.raises(AgentError, match="line 1"):
+        load_beir(folder)
