@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,9 @@ def read(
     show: Annotated[
         bool, typer.Option("--show", help="Draw every element's box and kind on the page.")
     ] = False,
+    within: Annotated[
+        float, typer.Option(min=1, help="Seconds it may take; what is left by then is named, not read.")
+    ] = 50.0,
     full: Annotated[bool, typer.Option("--full", help="Print long texts and tables whole.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -51,7 +55,8 @@ def read(
         if into is not None and not show:
             raise Usage(f"There is one file at a time ({file}); a folder goes with --show.")
         try:
-            reading, drawn = await _read(file, page, password, _folder(file, into) if show else None, as_json)
+            asked = _Asked(page_no=page, password=password, within_s=within)
+            reading, drawn = await _read(file, asked, _folder(file, into) if show else None, silent=as_json)
         except InputError as error:
             if as_json:
                 print_json(failed_out(error.code, error.detail))
@@ -76,9 +81,16 @@ def _folder(file: Path, into: Path | None) -> Path:
     return into if into is not None else Path(f"{file.name}-pages")
 
 
-async def _read(
-    file: Path, page_no: int | None, password: str | None, into: Path | None, silent: bool
-) -> tuple[Reading, list[Path]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """How a file is to be read."""
+
+    page_no: int | None
+    password: str | None
+    within_s: float
+
+
+async def _read(file: Path, asked: _Asked, into: Path | None, *, silent: bool) -> tuple[Reading, list[Path]]:
     """Read the file, and draw it into `into`. Raises InputError, Usage."""
     import tempfile
     from dataclasses import replace
@@ -96,12 +108,17 @@ async def _read(
     with tempfile.TemporaryDirectory(prefix="pagewarden-") as folder, _progress(silent=silent) as on_page:
         pages_dir = Path(folder)
         reading = await reader.read(
-            source, pages_dir=pages_dir, on_page=on_page, only_page=page_no, password=password
+            source,
+            pages_dir=pages_dir,
+            on_page=on_page,
+            only_page=asked.page_no,
+            password=asked.password,
+            within_s=asked.within_s,
         )
-        if page_no is not None:
-            kept = tuple(page for page in reading.pages if page.no == page_no)
+        if asked.page_no is not None:
+            kept = tuple(page for page in reading.pages if page.no == asked.page_no)
             if not kept:
-                raise Usage(f"{source.name} has no page {page_no}.")
+                raise Usage(f"{source.name} has no page {asked.page_no}.")
             reading = replace(reading, pages=kept)
         drawn = [] if into is None else await _draw(reader, source, reading.pages, pages_dir, into)
     return reading, drawn
