@@ -185,7 +185,7 @@ class Pipeline:
                 return listed and await self._registry.release(document_id)
             document = await self._registry.get(document_id, scope=scope)
             removed = await self._take_off(document_id)
-        if document is not None:
+        if document is not None and document.media_type in CONTAINERS:
             await self._take_off_packed(document.tenant, document.collection, document.source_key, keep=())
         return removed
 

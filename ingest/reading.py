@@ -405,7 +405,7 @@ class Reader:
                 known=(),
             )
             file = pages_dir / f"{no}.png"
-            call = partial(child.look_at_image, file, raw, settings)
+            call = partial(child.look_at_image, file, raw, self._for(len(sizes)))
             raws[no] = await self._eyed(raw, call, partial(views.show_image, file, raw, settings), telling)
             telling.page(len(raws), len(sizes))
 
@@ -416,6 +416,10 @@ class Reader:
         except* IngestError as errors:
             raise _first(errors) from None
         return _kept(_finished(raws[no] for no in sorted(raws)))
+
+    def _for(self, pages: int) -> IngestSettings:
+        """Give the only page of a file every thread: nobody else reads beside it."""
+        return self._settings if pages > 1 else self._settings.model_copy(update={"readers": 1})
 
     def _model_reads(self, raw: Draft) -> bool:
         return self._eyes is not None and self._eyes.why(raw) is not None
@@ -520,7 +524,7 @@ class _Story:
     async def look(self, raw: Draft) -> None:
         """Look at a page, or have the vision model read it."""
         path, settings = self.source.path, self.reader._settings
-        look = partial(child.look_at_page, path, raw, settings)
+        look = partial(child.look_at_page, path, raw, self.reader._for(self.total))
         show = partial(views.show_page, path, raw, settings)
         self._done(await self.reader._eyed(raw, look, show, self.telling))
 

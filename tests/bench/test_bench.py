@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.pages import Sheet, count_pages, judge, read_sheets
+from ingest.decide import judge
+from ingest.pages import Sheet, count_pages, read_sheets
 from tests.bench.made_pages import DIFFICULT, a_document
 from tests.bench.read_speed import Took, exponent, tell
 
