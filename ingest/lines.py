@@ -40,7 +40,7 @@ def _follows(last: Word, word: Word) -> bool:
 
 def _widest_space(left: str, right: str) -> float:
     """Widest gap between two words of one cell, in ems: figures stand in columns, words in sentences."""
-    # A sign alone opens the next column of figures; one that its amount is written to may stand in a sentence.
+    # A sign alone opens the next column of figures; one written to its amount may stand in a sentence.
     if right in {"$", "€", "£"} and left[-1:] in "0123456789)%—–":
         return 0.05
     return 0.62 if _figure(left) or _figure(right) else 1.05
