@@ -16,9 +16,15 @@ IngestError                     .code .retryable .detail (one sentence, with wha
 └── ModelError                  a model server
     ├── ModelDown               retryable: unreachable, overloaded, died mid-stream
     └── ModelReply              it answered something that does not fit the schema
+        └── PromptTooLong       the request does not fit into its context; the sizes are named
 """
 
 from __future__ import annotations
+
+from typing import Literal
+
+#: How a model server failed.
+Fault = Literal["unreachable", "overloaded", "broken", "silent", "open"]
 
 
 class IngestError(Exception):
@@ -31,8 +37,8 @@ class IngestError(Exception):
         super().__init__(detail)
         self.detail = detail
 
-    def __reduce__(self) -> tuple[type[IngestError], tuple[str]]:
-        return type(self), (self.detail,)
+    def __reduce__(self) -> tuple[type[IngestError], tuple[str], dict[str, object]]:
+        return type(self), (self.detail,), dict(self.__dict__)
 
 
 class InputError(IngestError):
@@ -164,13 +170,28 @@ class ModelError(IngestError):
 
 
 class ModelDown(ModelError):
-    """The model server is unreachable, overloaded, or died mid-stream."""
+    """The model server is unreachable, overloaded, or died mid-stream.
+
+    `fault` says how: "silent" is a timeout, "open" a server that is left alone after many failures.
+    `retry_in_s` is when to come back, where that is known.
+    """
 
     code = "model_down"
     retryable = True
+
+    def __init__(self, detail: str, *, fault: Fault = "broken", retry_in_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.fault = fault
+        self.retry_in_s = retry_in_s
 
 
 class ModelReply(ModelError):
     """The model answered something that does not fit what was asked."""
 
     code = "model_reply"
+
+
+class PromptTooLong(ModelReply):
+    """Prompt and answer do not fit into the model's context."""
+
+    code = "prompt_too_long"

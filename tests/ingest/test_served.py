@@ -7,13 +7,14 @@ import base64
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from ingest.errors import ModelDown, ModelError, ModelReply
-from ingest.served import Message, ServedModel
+from ingest.served import Message, Patience, ServedModel
 
 pytestmark = pytest.mark.anyio
 
@@ -62,8 +63,10 @@ async def upstream(*answers: bytes) -> AsyncIterator[Upstream]:
         server.close()
 
 
-def model_at(url: str, **settings: Any) -> ServedModel:
-    given: dict[str, Any] = {"model": "nano", "context_tokens": 4096, "timeout_s": 5.0} | settings
+def model_at(url: str, *, timeout_s: float = 5.0, **settings: Any) -> ServedModel:
+    """Make a client that asks once and never loses patience for good; what it repeats has tests of its own."""
+    once = replace(Patience.of(timeout_s), retries=0, break_after=10**6)
+    given: dict[str, Any] = {"model": "nano", "context_tokens": 4096, "patience": once} | settings
     return ServedModel(base_url=url, **given)
 
 
