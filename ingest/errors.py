@@ -16,6 +16,7 @@ IngestError                     .code .retryable .detail (one sentence, with wha
 └── ModelError                  a model server
     ├── ModelDown               retryable: unreachable, overloaded, died mid-stream
     └── ModelReply              it answered something that does not fit the schema
+        ├── NoWords             it finished without a word
         └── PromptTooLong       the request does not fit into its context; the sizes are named
 """
 
@@ -189,6 +190,12 @@ class ModelReply(ModelError):
     """The model answered something that does not fit what was asked."""
 
     code = "model_reply"
+
+
+class NoWords(ModelReply):
+    """The model finished without a word, which is no answer."""
+
+    code = "no_words"
 
 
 class PromptTooLong(ModelReply):

@@ -54,34 +54,45 @@ def read_load(metrics: str) -> Load | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Epoch:
-    """What a stretch of requests at one width took."""
+    """What a stretch of requests at one width took, on average."""
 
     width: float
     seconds: float
 
+    @property
+    def throughput(self) -> float:
+        return self.width / self.seconds
 
-#: Requests that an epoch lasts at least. Their mean is known to 5 % where single ones vary by 25 %.
-_EPOCH = 24
-#: How the width grows while growing pays, and the share of a growth that must come back as throughput.
-_GROWTH, _PAYS = 1.5, 0.5
+
+#: Requests that an epoch lasts at least, growing and grown. The mean of 24 is known to 5 % where single ones
+#: vary by 25 %.
+_GROWING_EPOCH, _EPOCH = 8, 24
+#: Epochs remembered, and how fast they lose weight.
+_REMEMBERED, _FADING = 24, 0.92
+#: How the width grows while growing pays, alone and with people, and the share of a growth that must come
+#: back as throughput.
+_GROWTH, _GROWTH_WITH_PEOPLE, _PAYS = 2.0, 1.5, 0.5
+#: How the width goes on where every epoch so far queued, or none did.
+_SHRINK, _SHRINK_WITH_PEOPLE, _WIDEN = 0.7, 0.5, 1.35
 #: Requests that are let queue inside the server: fewer and it idles between an answer and the next question.
-_QUEUED, _QUEUED_WITH_PEOPLE = 1.5, 0.75
-#: How far the width follows each new estimate.
-_GAIN = 0.5
-#: Epochs between two tries of a narrower or wider width, and how far they go.
-_TRY_EVERY, _NARROWER, _WIDER = 8, 0.8, 1.25
-#: What an overloaded server leaves of the width.
+_QUEUED, _QUEUED_WITH_PEOPLE = 2.5, 0.75
+#: A narrower width is tried every so many epochs, which tells an idle server from a full one; it is tried more
+#: often with people, for whom the queue inside the server must be short.
+_NARROW_EVERY, _NARROW_EVERY_WITH_PEOPLE, _NARROW = 12, 5, 0.85
+#: Steps of the search for the knee, and how much it is held to where it was (the squared error of one epoch
+#: is about 0.0025).
+_STEP, _HOLD = 1.03, 0.02
+#: What an overloaded or thrashing server leaves of the width.
 _BACK_OFF = 0.7
 
 
 class Width:
     """Finds how many requests at once fill a server, from how long they take.
 
-    Growing pays while throughput (width / seconds) grows by at least half as much as the width; beyond that
-    requests only queue. Then the width follows `width * base / seconds + a little`, where `base` is what a
-    request takes unqueued (the gradient of TCP Vegas and of Netflix' concurrency limits). `base` drifts with
-    what is asked, so every few epochs a narrower width is tried: if throughput holds, it was queueing; if
-    not, that is the new base. A server that tells its load is believed instead.
+    Up to a knee requests take as long as ever; beyond it they queue, and take longer in proportion to their
+    number. First the width grows for as long as that pays. Then the knee is fitted to the mean times of the
+    last epochs at their widths: pooled, because no single mean is good enough to steer by (a step of one in
+    sixteen is 6 %, the mean of 24 is known to 5 %). A server that tells its load is believed instead.
     """
 
     def __init__(self, *, least: int, first: int, most: int) -> None:
@@ -92,15 +103,12 @@ class Width:
         self._least, self._most = least, most
         self._seconds: list[float] = []
         self._busy: list[int] = []
-        self._last: _Epoch | None = None
-        self._base: float | None = None
-        self._trying: Literal["", "narrower", "wider"] = ""
-        self._wider_next = False
-        self._before = self.width
-        self._since_try = _TRY_EVERY - 1
+        self._history: deque[_Epoch] = deque(maxlen=_REMEMBERED)
+        self._growing = True
+        self._knee = self.width
+        self._since_narrow = 0
         self._preempted = 0.0
-        self._told = False
-        self._filled = False
+        self._told = self._filled = False
 
     def done(self, *, epoch: int, seconds: float, busy: int) -> None:
         """Count a request of an epoch; `busy` is how many ran when it was sent."""
@@ -108,14 +116,19 @@ class Width:
             return
         self._seconds.append(seconds)
         self._busy.append(busy)
-        if len(self._seconds) >= max(_EPOCH, 2 * self.width):
+        short = self._growing and not self.people
+        if len(self._seconds) >= (
+            max(_GROWING_EPOCH, self.width) if short else max(_EPOCH, 1.5 * self.width)
+        ):
             self._judge()
 
     def overloaded(self, *, epoch: int) -> None:
         """Back off after a refusal, once for all that were sent in the same epoch."""
         if epoch == self.epoch:
-            self._base = self._base or self._mean()
-            self._set(self.width * _BACK_OFF)
+            self._growing = False
+            self._knee = self.width * _BACK_OFF
+            self._history.clear()
+            self._set(self._knee)
 
     def untold(self) -> None:
         """Go by the time that requests take: the server tells its load no more."""
@@ -126,77 +139,58 @@ class Width:
         self._told = True
         thrashing, self._preempted = load.preempted > self._preempted > 0, load.preempted
         if thrashing:
-            self._set(self.width * _NARROWER)
+            self._set(self.width * _BACK_OFF)
         elif load.waiting > 1:
             self._filled = True
-            self._set(min(self.width, busy - load.waiting + 1))
+            # The asking request has not been sent, so it is not among those that the server counts.
+            self._set(min(self.width, busy - load.waiting))
         elif load.waiting < 1 and busy >= int(self.width):
-            self._set(self.width + (1 if self._filled else max(1.0, self.width * (_GROWTH - 1))))
+            self._set(self.width + (1 if self._filled else self.width / 2))
 
     def _judge(self) -> None:
         now = _Epoch(width=sum(self._busy) / len(self._busy), seconds=sum(self._seconds) / len(self._seconds))
         if now.width < 0.8 * int(self.width):
             self._set(self.width)  # too little was asked for to learn from
-        elif self._base is None:
-            self._grow(now)
-        elif self._trying:
-            self._tried(now)
-        else:
-            self._follow(now, self._base)
-
-    def _grow(self, now: _Epoch) -> None:
-        if self._last is not None and not _paid(self._last, now):
-            self._base = self._last.seconds
-            self._last = now
-            self._set(now.width * self._base / now.seconds + self._queued)
-        elif self.width >= self._most:
-            self._base = now.seconds
-            self._last = now
-            self._set(self.width)
-        else:
-            self._last = now
-            self._set(self.width * _GROWTH)
-
-    def _follow(self, now: _Epoch, base: float) -> None:
-        if self._last is not None and now.width < 0.85 * self._last.width and _paid(now, self._last):
-            # Narrower, and less got done: it is the work that takes longer, not the queue.
-            self._base = base = now.seconds
-        elif self._last is None or now.width > self._last.width or now.width < 0.85 * self._last.width:
-            self._last = now
-        self._since_try += 1
-        if self._since_try >= _TRY_EVERY:
-            self._since_try = 0
-            self._try(now)
             return
-        wanted = now.width * base / now.seconds + self._queued
-        self._set(self.width + _GAIN * (wanted - self.width))
+        pays = not self._history or _paid(self._history[-1], now)
+        self._history.append(now)
+        if self._growing and pays and self.width < self._most:
+            self._set(self.width * (_GROWTH_WITH_PEOPLE if self.people else _GROWTH))
+            return
+        if self._growing:
+            self._growing, self._knee = False, now.width
+        self._knee = self._fitted()
+        self._set(self._next())
 
-    def _try(self, now: _Epoch) -> None:
-        self._last, self._before = now, self.width
-        wider, self._wider_next = self._wider_next and not self.people, not self._wider_next
-        self._trying = "wider" if wider else "narrower"
-        self._set(self.width * (_WIDER if wider else _NARROWER))
+    def _next(self) -> float:
+        self._since_narrow += 1
+        if self._since_narrow >= (_NARROW_EVERY_WITH_PEOPLE if self.people else _NARROW_EVERY):
+            self._since_narrow = 0
+            return self._knee * _NARROW
+        widths = [epoch.width for epoch in self._history]
+        if self._knee >= 0.98 * max(widths):
+            return max(widths) * _WIDEN
+        if self._knee <= 1.02 * min(widths):
+            return min(widths) * (_SHRINK_WITH_PEOPLE if self.people else _SHRINK)
+        return self._knee + (_QUEUED_WITH_PEOPLE if self.people else _QUEUED)
 
-    def _tried(self, now: _Epoch) -> None:
-        tried, self._trying = self._trying, ""
-        last = self._last or now
-        if tried == "narrower":
-            queued = not _paid(now, last)
-            self._base = now.seconds if queued else ((self._base or now.seconds) + now.seconds) / 2
-            self._set(self.width if queued else self._before)
-        elif _paid(last, now):
-            self._base = now.seconds
-            self._set(self.width)
-        else:
-            self._set(self._before)
-        self._last = None
+    def _fitted(self) -> float:
+        """Return the knee that explains the epochs best: least squares of the logarithms, newest heaviest."""
+        knees, knee = [], float(self._least)
+        while knee < self._most:
+            knees.append(knee)
+            knee *= _STEP
+        return min([*knees, float(self._most)], key=self._error)
 
-    @property
-    def _queued(self) -> float:
-        return _QUEUED_WITH_PEOPLE if self.people else _QUEUED
-
-    def _mean(self) -> float | None:
-        return sum(self._seconds) / len(self._seconds) if self._seconds else None
+    def _error(self, knee: float) -> float:
+        total = mean = square = 0.0
+        for age, epoch in enumerate(reversed(self._history)):
+            unqueued = log(epoch.seconds) - max(0.0, log(epoch.width / knee))
+            weight = _FADING**age
+            total += weight
+            mean += weight * unqueued
+            square += weight * unqueued**2
+        return square - mean**2 / total + _HOLD * log(knee / self._knee) ** 2
 
     def _set(self, width: float) -> None:
         """Begin an epoch at a width."""
@@ -209,8 +203,7 @@ def _paid(narrow: _Epoch, wide: _Epoch) -> bool:
     """Say whether the wider width got more done: at least half as much more as it is wider."""
     if wide.width <= narrow.width * 1.02:
         return False
-    gained = log(wide.width / wide.seconds) - log(narrow.width / narrow.seconds)
-    return gained >= _PAYS * log(wide.width / narrow.width)
+    return log(wide.throughput / narrow.throughput) >= _PAYS * log(wide.width / narrow.width)
 
 
 #: How often a server is asked for its load, and for how long one that tells none is not asked again.
@@ -243,7 +236,7 @@ class Pace:
         self,
         *,
         least: int = 1,
-        first: int = 8,
+        first: int = 16,
         most: int = 64,
         look: Callable[[], Awaitable[Load | None]] | None = None,
     ) -> None:
@@ -342,7 +335,7 @@ class Pace:
         if self._look is None or _now() < self._look_at:
             return
         self._look_at = _now() + _NO_LOOK_S  # nobody else looks meanwhile
-        busy = self.busy - 1  # this very request has not been sent
+        busy = self.busy
         load = await self._look()
         if load is None:
             self.width.untold()

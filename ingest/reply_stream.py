@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ingest.errors import ModelDown, ModelReply
+from ingest.errors import ModelDown, ModelReply, NoWords
 from ingest.turns import whole
 
 FINISHED = frozenset({"stop", "length"})
@@ -111,7 +111,7 @@ class Telling:
         if not self.finished:
             raise self._broken("broke off mid-answer")
         if not self._spoke:
-            raise ModelReply(
+            raise NoWords(
                 f"The model {self._where} finished without a word; ask in other words, or allow more tokens."
             )
 
