@@ -76,8 +76,8 @@ _GROWTH, _GROWTH_WITH_PEOPLE, _PAYS = 2.0, 1.5, 0.5
 _SHRINK, _SHRINK_WITH_PEOPLE, _WIDEN = 0.7, 0.5, 1.35
 #: Requests that are let queue inside the server: fewer and it idles between an answer and the next question.
 _QUEUED, _QUEUED_WITH_PEOPLE = 2.5, 0.75
-#: A narrower width is tried every so many epochs, which tells an idle server from a full one; it is tried more
-#: often with people, for whom the queue inside the server must be short.
+#: A narrower width is tried every so many epochs, which tells an idle server from a full one; it is tried
+#: more often with people, for whom the queue inside the server must be short.
 _NARROW_EVERY, _NARROW_EVERY_WITH_PEOPLE, _NARROW = 12, 5, 0.85
 #: Steps of the search for the knee, and how much it is held to where it was (the squared error of one epoch
 #: is about 0.0025).

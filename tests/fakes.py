@@ -16,7 +16,7 @@ from api.house import Capabilities, House, Part
 from guardrails.records import Hop, Verdict
 from ingest.errors import ModelDown, ModelReply
 from ingest.records import Box, Chunk, Document, ElementKind, Hit, Outcome, Scope, Span, chunk_id, document_id
-from ingest.served import Message
+from ingest.served import Call, Message, Reasoning
 from ingest.vision import Finding
 
 # --- agent
@@ -186,7 +186,14 @@ class FakeModel:
     asked: list[Sequence[Message]] = field(default_factory=list)
     closed: bool = False
 
-    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
+    async def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        reasoning: Reasoning | None = None,
+        call: Call | None = None,
+    ) -> AsyncGenerator[str, None]:
         """Yield the script."""
         self.asked.append(messages)
         try:
@@ -197,7 +204,15 @@ class FakeModel:
         finally:
             self.closed = True
 
-    async def reply(self, messages: Sequence[Message], *, schema: type[Reply], max_tokens: int) -> Reply:
+    async def reply(
+        self,
+        messages: Sequence[Message],
+        *,
+        schema: type[Reply],
+        max_tokens: int,
+        reasoning: Reasoning | None = None,
+        call: Call | None = None,
+    ) -> Reply:
         """Return the next scripted reply."""
         self.asked.append(messages)
         if not self.replies:
