@@ -72,8 +72,8 @@ _REMEMBERED, _FADING = 24, 0.92
 #: How the width grows while growing pays, alone and with people, and the share of a growth that must come
 #: back as throughput.
 _GROWTH, _GROWTH_WITH_PEOPLE, _PAYS = 2.0, 1.5, 0.5
-#: How the width goes on where every epoch so far queued, or none did.
-_SHRINK, _SHRINK_WITH_PEOPLE, _WIDEN = 0.7, 0.5, 1.35
+#: How the width goes on where every epoch so far queued, by how often in a row, or where none did.
+_SHRINK, _WIDEN = (0.85, 0.7, 0.5), 1.35
 #: Requests that are let queue inside the server: fewer and it idles between an answer and the next question.
 _QUEUED, _QUEUED_WITH_PEOPLE = 2.5, 0.75
 #: A narrower width is tried every so many epochs, which tells an idle server from a full one; it is tried
@@ -106,7 +106,7 @@ class Width:
         self._history: deque[_Epoch] = deque(maxlen=_REMEMBERED)
         self._growing = True
         self._knee = self.width
-        self._since_narrow = 0
+        self._since_narrow = self._shrunk = 0
         self._preempted = 0.0
         self._told = self._filled = False
 
@@ -158,7 +158,7 @@ class Width:
             self._set(self.width * (_GROWTH_WITH_PEOPLE if self.people else _GROWTH))
             return
         if self._growing:
-            self._growing, self._knee = False, now.width
+            self._growing, self._knee = False, min(epoch.width for epoch in list(self._history)[-2:])
         self._knee = self._fitted()
         self._set(self._next())
 
@@ -170,8 +170,10 @@ class Width:
         widths = [epoch.width for epoch in self._history]
         if self._knee >= 0.98 * max(widths):
             return max(widths) * _WIDEN
-        if self._knee <= 1.02 * min(widths):
-            return min(widths) * (_SHRINK_WITH_PEOPLE if self.people else _SHRINK)
+        if self._knee <= 1.05 * min(widths):
+            self._shrunk += 1
+            return min(widths) * _SHRINK[min(self._shrunk, len(_SHRINK)) - 1]
+        self._shrunk = 0
         return self._knee + (_QUEUED_WITH_PEOPLE if self.people else _QUEUED)
 
     def _fitted(self) -> float:
