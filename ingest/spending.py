@@ -49,7 +49,8 @@ class Ledger(Protocol):
 class Spending:
     """A Ledger in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, most_tenants: int = _MOST_TENANTS) -> None:
+        self._most_tenants = most_tenants
         self._held: dict[tuple[str, Purpose], Spend] = {}
         self._tenants: set[str] = set()
 
@@ -68,7 +69,7 @@ class Spending:
 
     def _named(self, tenant: str) -> str:
         if tenant not in self._tenants:
-            if len(self._tenants) >= _MOST_TENANTS:
+            if len(self._tenants) >= self._most_tenants:
                 return OTHERS
             self._tenants.add(tenant)
         return tenant

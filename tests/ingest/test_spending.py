@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from ingest import spending
 from ingest.sharing import Sharing
 from ingest.spending import OTHERS, Spend, Spending
 
@@ -43,9 +42,8 @@ def test_it_holds_nothing_but_names_and_numbers() -> None:
     assert set(kinds.values()) == {str, int, float}
 
 
-def test_tenants_beyond_the_bound_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spending, "_MOST_TENANTS", 3)
-    held = Spending()
+def test_tenants_beyond_the_bound_are_counted_together() -> None:
+    held = Spending(most_tenants=3)
     for n in range(10):
         held.note(replace(ONE, tenant=f"t{n}"))
     assert [(s.tenant, s.calls) for s in held.snapshot()] == [(OTHERS, 7), ("t0", 1), ("t1", 1), ("t2", 1)]
