@@ -100,7 +100,6 @@ GARBAGE = (
     b'data: {"choices": [7]}\n\n',
     b'data: {"choices": [{"delta": {"content": 5}}]}\n\n',
     b'data: {"choices": [{"delta": {"content": "x"}, "finish_reason": 7}]}\n\n',
-    b"data: " + b"x" * (2 * 1024 * 1024) + b"\n\n",
 )
 
 
@@ -112,7 +111,7 @@ def cuts(recording: Recording, *, step: int = 1) -> Iterator[Case]:
         yield Case("cut at a byte", raw[:at], arrived)
         if at % (3 * step) == 0:
             yield Case(
-                "cut at a byte, then [DONE]", raw[:at] + b"\n\n" + DONE, at >= recording.finished_after
+                "cut at a byte, then [DONE]", raw[:at] + b"\n\n" + DONE, at >= recording.finished_after - 1
             )
 
 
@@ -125,12 +124,13 @@ def damages(recording: Recording) -> Iterator[Case]:
         yield Case("event doubled", b"".join(told[: n + 1] + told[n:]), _harmless_twice(recording, n))
         yield Case("dead engine: error, [DONE]", b"".join(told[:n]) + ERROR + DONE)
         yield Case("[DONE] too early", b"".join(told[:n]) + DONE)
-        yield Case("error at the end", b"".join(told[: finish + 1]) + ERROR + DONE)
-        for kind in ("content_filter", "error", "abort", "tool_calls"):
-            bad = told[finish].replace(b'"stop"', f'"{kind}"'.encode())
-            yield Case("other finish reason", b"".join(told[:finish]) + bad + DONE)
         for garbage in GARBAGE:
             yield Case("garbage event", b"".join(told[:n]) + garbage + b"".join(told[n:]))
+    yield Case("error at the end", b"".join(told[: finish + 1]) + ERROR + DONE)
+    for kind in ("content_filter", "error", "abort", "tool_calls"):
+        bad = told[finish].replace(b'"stop"', f'"{kind}"'.encode())
+        yield Case("other finish reason", b"".join(told[:finish]) + bad + DONE)
+    yield Case("a line of 2 MB", told[0] + b"data: " + b"x" * (2 * 1024 * 1024) + b"\n\n" + DONE)
     for a in range(1, finish + 1):
         for b in range(a + 1, finish + 1):
             swapped = list(told)

@@ -24,14 +24,13 @@ async def main() -> int:
             chain(cuts(recording), damages(recording), flips(recording, count=400), dressings(recording)),
         )
         print(f"\n{recording.name} ({len(recording.raw)} bytes)")
-        print(
-            f"  {'damage':30} {'cases':>6} {'refused':>8} {'whole, rightly':>15} {'whole, WRONGLY':>15} {'lost':>5}"
-        )
+        heads = ("cases", "refused", "rightly whole", "WRONGLY whole", "lost")
+        print(f"  {'damage':28}" + "".join(f"{head:>15}" for head in heads))
         kinds = sorted(told.refused | told.complete | told.wrong | told.lost)
         for kind in kinds:
             row = [counts[kind] for counts in (told.refused, told.complete, told.wrong, told.lost)]
             note = "  no reader can tell without counts" if row[2] and kind in WHOLE_EVENTS else ""
-            print(f"  {kind:30} {sum(row):6} {row[0]:8} {row[1]:15} {row[2]:15} {row[3]:5}{note}")
+            print(f"  {kind:28}" + "".join(f"{n:15}" for n in (sum(row), *row)) + note)
             total += sum(row)
             wrong += row[3] + (row[2] if recording.counted or kind not in WHOLE_EVENTS else 0)
     print(f"\n{total} streams; {wrong} judged wrongly (0 of {total}: below {3 / total:.3%} with 95 %)")
