@@ -73,8 +73,8 @@ class ModelServer:
                     await self.script[min(len(self.asked), len(self.script)) - 1](exchange)
                 if writer.is_closing():
                     return
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client has left, or the test has ended
         finally:
             writer.close()
 
