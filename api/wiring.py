@@ -363,7 +363,11 @@ def page_eyes(
             reading,
         )
     if writer is not None and settings.model_sees_images and writer.writes_as == "served":
-        return Eyes(ServedVision(writer, transcript_tokens=reading.transcript_tokens), reading)
+        from ingest.served import Call, OnBehalf
+
+        # A batch waits for people who ask.
+        model = OnBehalf(writer, Call(purpose="read", urgency="batch"))
+        return Eyes(ServedVision(model, transcript_tokens=reading.transcript_tokens), reading)
     return None
 
 

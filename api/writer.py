@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 if TYPE_CHECKING:
     from ingest.local_llm import LocalLlm
-    from ingest.served import Message, ServedModel
+    from ingest.served import Call, Message, Reasoning, ServedModel
 
 Reply = TypeVar("Reply", bound=BaseModel)
 
@@ -62,17 +62,35 @@ class LocalModel:
             )
             return self._client
 
-    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
+    async def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        reasoning: Reasoning | None = None,
+        call: Call | None = None,
+    ) -> AsyncGenerator[str, None]:
         """Yield the answer piece by piece."""
         model = await self.start()
-        async with aclosing(model.stream(messages, max_tokens=max_tokens)) as pieces:
+        said = model.stream(messages, max_tokens=max_tokens, reasoning=reasoning, call=call)
+        async with aclosing(said) as pieces:
             async for piece in pieces:
                 yield piece
 
-    async def reply(self, messages: Sequence[Message], *, schema: type[Reply], max_tokens: int) -> Reply:
+    async def reply(
+        self,
+        messages: Sequence[Message],
+        *,
+        schema: type[Reply],
+        max_tokens: int,
+        reasoning: Reasoning | None = None,
+        call: Call | None = None,
+    ) -> Reply:
         """Ask by JSON schema."""
         model = await self.start()
-        return await model.reply(messages, schema=schema, max_tokens=max_tokens)
+        return await model.reply(
+            messages, schema=schema, max_tokens=max_tokens, reasoning=reasoning, call=call
+        )
 
     async def close(self) -> None:
         """End the child."""

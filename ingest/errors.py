@@ -16,10 +16,17 @@ IngestError                     .code .retryable .detail (one sentence, with wha
 └── ModelError                  a model server
     ├── ModelDown               retryable: unreachable, overloaded, died mid-stream
     └── ModelReply              it answered something that does not fit the schema
+        ├── NoWords             it finished without a word
+        ├── PromptTooLong       the request does not fit into its context; the sizes are named
         └── ReplyCut            it ran out of tokens before its reply was whole
 """
 
 from __future__ import annotations
+
+from typing import Literal
+
+#: How a model server failed.
+Fault = Literal["unreachable", "overloaded", "broken", "silent", "open"]
 
 
 class IngestError(Exception):
@@ -32,8 +39,8 @@ class IngestError(Exception):
         super().__init__(detail)
         self.detail = detail
 
-    def __reduce__(self) -> tuple[type[IngestError], tuple[str]]:
-        return type(self), (self.detail,)
+    def __reduce__(self) -> tuple[type[IngestError], tuple[str], dict[str, object]]:
+        return type(self), (self.detail,), dict(self.__dict__)
 
 
 class InputError(IngestError):
@@ -165,10 +172,19 @@ class ModelError(IngestError):
 
 
 class ModelDown(ModelError):
-    """The model server is unreachable, overloaded, or died mid-stream."""
+    """The model server is unreachable, overloaded, or died mid-stream.
+
+    `fault` says how: "silent" is a timeout, "open" a server that is left alone after many failures.
+    `retry_in_s` is when to come back, where that is known.
+    """
 
     code = "model_down"
     retryable = True
+
+    def __init__(self, detail: str, *, fault: Fault = "broken", retry_in_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.fault = fault
+        self.retry_in_s = retry_in_s
 
 
 class ModelReply(ModelError):
@@ -179,3 +195,15 @@ class ModelReply(ModelError):
 
 class ReplyCut(ModelReply):
     """The model ran out of tokens before its reply was whole; asking for less at once may help."""
+
+
+class NoWords(ModelReply):
+    """The model finished without a word, which is no answer."""
+
+    code = "no_words"
+
+
+class PromptTooLong(ModelReply):
+    """Prompt and answer do not fit into the model's context."""
+
+    code = "prompt_too_long"

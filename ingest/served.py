@@ -1,135 +1,150 @@
 """The one client of OpenAI-compatible model servers: vLLM, NIM, hosted, or llama.cpp on loopback.
 
-A stream counts as complete only with a finish reason: an engine killed mid-answer still ends its stream
-with a clean `[DONE]` (measured on vLLM 0.32). Images go as `data:` URLs only, because the server would
-fetch any address it is told. Reasoning is cut off here, not by the server: its parsers put plain answers
-into the wrong field.
+Here is what is said on the wire and what its failures are called; whether an answer is whole is judged in
+`reply_stream.py`, who goes first in `pacing.py`, who is asked again in `patience.py`. Images go as `data:`
+URLs only, because the server would fetch any address it is told. A generation that is repeated does no harm,
+so a request is repeated until its first word was shown, and never after.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
+import hashlib
+import hmac
 import ipaddress
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httpx2
 import openai
 from openai.types.chat import ChatCompletionContentPartParam, ChatCompletionMessageParam
 from openai.types.shared_params import ResponseFormatJSONSchema
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ingest.errors import ModelDown, ModelReply, ReplyCut
+from ingest.errors import Fault, ModelDown, ModelReply, PromptTooLong, ReplyCut
+from ingest.pacing import Load, Pace, read_load
+from ingest.patience import Breaker, Patience, Retries
+from ingest.reply_stream import Completion, Limits, Said, Telling, Usage, judged
+from ingest.sharing import Sharing
+from ingest.spending import Ledger, Spend, Spending
+from ingest.turns import (
+    ANYONE,
+    Call,
+    LanguageModel,
+    Message,
+    OnBehalf,
+    Pictures,
+    Purpose,
+    Reasoning,
+    Reply,
+    Traits,
+    Urgency,
+    whole,
+    with_switch,
+)
 
-Reply = TypeVar("Reply", bound=BaseModel)
+__all__ = [
+    "ANYONE",
+    "Call",
+    "LanguageModel",
+    "Message",
+    "OnBehalf",
+    "Patience",
+    "Purpose",
+    "Reasoning",
+    "Reply",
+    "ServedModel",
+    "Traits",
+    "Urgency",
+]
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One turn; images are PNG bytes and go as `data:` URLs only, before the text."""
-
-    role: Literal["system", "user", "assistant"]
-    text: str
-    images: tuple[bytes, ...] = ()
-
-
-class LanguageModel(Protocol):
-    """A model that writes. `writes_as` is told to the caller: "served" or "local"."""
-
-    name: str
-    writes_as: Literal["served", "local"]
-    #: Tokens of prompt and answer together.
-    context_tokens: int
-    sees_images: bool
-
-    def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
-        """Yield the answer's text piece by piece, reasoning removed.
-
-        Raises ModelDown where the stream ends without a finish reason (a dead engine says [DONE] too).
-        """
-        ...
-
-    async def reply(self, messages: Sequence[Message], *, schema: type[Reply], max_tokens: int) -> Reply:
-        """Ask by JSON schema and parse; one retry that shows the error, then ModelReply."""
-        ...
-
-
-#: Request fields that differ by host (thinking switches and the like), merged into each request.
+#: Request fields that differ by host, merged into each request.
 Extra = Mapping[str, object]
 
-_CONNECT_TIMEOUT_S = 5.0
 #: A probe that takes longer than this finds a server that is no use for answering.
 _READY_TIMEOUT_S = 60.0
-_BUSY = frozenset({408, 409, 425, 429})
-_FINISHED = frozenset({"stop", "length"})
+#: How long the token counts after a finish reason are waited for; the answer is whole without them.
+_TAIL_S = 2.0
+_LOOK_TIMEOUT_S = 1.0
+#: uvicorn, in front of vLLM, closes an idle connection after 5 s; we let go of it first.
+_KEEP_ALIVE_S = 4.0
+_LINE_BYTES, _TOTAL_BYTES = 1024 * 1024, 32 * 1024 * 1024
+_OVERLOADED = frozenset({408, 409, 425, 429, 503, 529})
+#: A refusal for being busy counts this much of a failure: a server that answers others is not down.
+_BUSY_WEIGHT = 0.25
+#: No tokenizer makes more than one token of a byte, and none that we know makes so little as one of five over
+#: a whole prompt. Between the two the server is asked.
+_BYTES_A_TOKEN = 5
+_TURN_TOKENS = 16
+#: How the Nemotron family is sampled when it thinks (NVIDIA's own examples); greedy, it runs in circles.
+_THINKING_TEMPERATURE, _THINKING_TOP_P = 0.6, 0.95
 _TRY_AGAIN = """That is not what was asked for: {error}
 Answer again with one JSON object that fits the schema, and nothing else."""
 
 
-def _whole_characters(text: object) -> object:
-    """Replace lone surrogates, which JSON may carry and UTF-8 may not."""
-    return (
-        text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(text, str) else text
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """One request, made once and sent as often as it takes."""
+
+    wire: list[ChatCompletionMessageParam]
+    #: Of the answer, and of the thought before it.
+    max_tokens: int
+    thinks: bool
+    call: Call
+    extra: dict[str, object]
+    text_bytes: int
+    images: tuple[bytes, ...]
+    videos: int = 0
+    schema: type[BaseModel] | None = None
+    #: The answer is wanted as it came, were it the arguments of a tool call.
+    verbatim: bool = False
 
 
-Text = Annotated[str | None, BeforeValidator(_whole_characters)]
+@dataclass(slots=True, kw_only=True)
+class _Bill:
+    """What a call has cost so far."""
 
+    call: Call
+    images: int
+    requests: int = 0
+    counted: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    failed: bool = field(default=True)
 
-class _Function(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    def count(self, usage: Usage | None) -> None:
+        if usage is not None:
+            self.counted += 1
+            self.prompt_tokens += usage.prompt_tokens
+            self.completion_tokens += usage.completion_tokens
 
-    arguments: str = ""
-
-
-class _Call(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    function: _Function
-
-
-class _Said(BaseModel):
-    """What a message or a piece of one says; the reasoning field has two names among servers."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    content: Text = None
-    reasoning: Text = None
-    reasoning_content: Text = None
-    tool_calls: list[_Call] | None = None
-
-    @property
-    def thought(self) -> str:
-        return self.reasoning or self.reasoning_content or ""
-
-
-class _Choice(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    #: `delta` in a stream, `message` otherwise.
-    delta: _Said | None = None
-    message: _Said | None = None
-    finish_reason: str | None = None
-
-
-class _Answer(BaseModel):
-    """A completion or a chunk of one; a chunk that only counts tokens has no choices."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    choices: Annotated[list[_Choice], Field(max_length=1)]
+    def spend(self) -> Spend:
+        return Spend(
+            tenant=self.call.tenant,
+            purpose=self.call.purpose,
+            calls=1,
+            failed=int(self.failed),
+            requests=self.requests,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            uncounted=self.requests - self.counted,
+            images=self.images,
+            seconds=self.seconds,
+        )
 
 
 class ServedModel:
     """A model behind an OpenAI-compatible server; satisfies LanguageModel.
 
-    `no_think` sends the system switch `/no_think` of the Nemotron family with every request: its default
-    differs by host. Nothing is retried here but one ill-formed reply: who waits, and how long, is the
-    caller's decision.
+    `no_think` is the older name of `traits=Traits(switch="words")`: the Nemotron family is told with every
+    request whether to think, because its default differs by host. `image_tokens` tells what an image costs.
+    `pace` is shared by models on the same server; `spending` counts for all who ask.
     """
 
     def __init__(
@@ -144,87 +159,123 @@ class ServedModel:
         timeout_s: float = 120.0,
         no_think: bool = False,
         extra: Extra | None = None,
+        traits: Traits | None = None,
+        patience: Patience | None = None,
+        pace: Pace | None = None,
+        most_at_once: int = 64,
+        ledger: Ledger | None = None,
+        reasoning: Reasoning = "off",
+        thought_tokens: int = 2048,
+        image_tokens: Callable[[bytes], int] | None = None,
     ) -> None:
         self.name = model
         self.writes_as: Literal["served", "local"] = writes_as
         self.context_tokens = context_tokens
         self.sees_images = sees_images
+        self.traits = traits or Traits(switch="words" if no_think else "none")
+        self.spending = Spending()
         self._base_url = base_url
-        self._timeout_s = timeout_s
-        self._no_think = no_think
+        self._key = api_key
         self._extra = dict(extra or {})
-        timeout = httpx2.Timeout(timeout_s, connect=min(_CONNECT_TIMEOUT_S, timeout_s))
+        self._patience = patience or Patience.of(timeout_s)
+        self._retries = Retries(self._patience)
+        self._breaker = Breaker(self._patience)
+        self._pace = pace or Pace(most=most_at_once, look=self._look if self.traits.tells_load else None)
+        self._ledger = ledger or self.spending
+        self._reasoning: Reasoning = reasoning
+        self._thought_tokens = thought_tokens
+        self._image_tokens = image_tokens
+        self._pictures = Pictures()
+        self._sharing: Sharing[str] = Sharing()
+        self._http = _http(base_url, self._patience)
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
             api_key=api_key or "none",
             max_retries=0,
-            timeout=timeout,
-            # A proxy of the environment is not asked for a server on this very machine.
-            http_client=openai.DefaultAsyncHttpxClient(
-                timeout=timeout, trust_env=not _is_loopback(base_url), follow_redirects=False
-            ),
+            timeout=self._http.timeout,
+            http_client=self._http,
+            # A compressed answer could unpack to far more than is bounded here.
+            default_headers={"Accept-Encoding": "identity"},
         )
 
-    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
+    @property
+    def pace(self) -> Pace:
+        """Who goes when; another model on the same server shares it."""
+        return self._pace
+
+    def will_reason(self, reasoning: Reasoning | None = None, *, schema: bool, video: bool = False) -> bool:
+        """Say whether a request would think, so that it can be shown; see Reasoning."""
+        asked = reasoning or self._reasoning
+        return asked != "off" and self.traits.switch != "none" and not schema and not video
+
+    async def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        reasoning: Reasoning | None = None,
+        call: Call | None = None,
+    ) -> AsyncGenerator[str, None]:
         """Yield the answer's text piece by piece, reasoning removed; see LanguageModel."""
-        speech, thought, spoke = _Speech(), "", False
-        async with aclosing(self._choices(messages, max_tokens=max_tokens)) as choices:
-            async for choice in choices:
-                said, finish = choice.delta or _Said(), choice.finish_reason
-                thought += said.thought
-                piece = speech.feed(said.content or "")
-                if finish:
-                    self._judge_finish(finish)
-                    piece += speech.rest()
-                    if not piece and not spoke and finish == "stop":
-                        piece = thought
-                if piece:
-                    spoke = True
-                    yield piece
-                if finish:
+        order = self._order(messages, max_tokens=max_tokens, reasoning=reasoning, call=call or ANYONE)
+        with self._billed(order) as bill:
+            await self._fits(order)
+            spoke, tried = False, 0
+            while True:
+                tried += 1
+                try:
+                    async with aclosing(self._told(order, bill)) as pieces:
+                        async for piece in pieces:
+                            spoke = True
+                            yield piece
                     return
-        raise ModelDown(f"The model server {self._where} broke off mid-answer; ask again.")
+                except ModelDown as down:
+                    if spoke:
+                        raise
+                    await self._pause(down, tried)
 
-    async def reply(self, messages: Sequence[Message], *, schema: type[Reply], max_tokens: int) -> Reply:
+    async def reply(
+        self,
+        messages: Sequence[Message],
+        *,
+        schema: type[Reply],
+        max_tokens: int,
+        reasoning: Reasoning | None = None,
+        call: Call | None = None,
+    ) -> Reply:
         """Ask by JSON schema and parse; one retry that shows the error, then ModelReply."""
-        asked = list(messages)
-        first = await self._complete(asked, schema=schema, max_tokens=max_tokens)
-        try:
-            return schema.model_validate_json(first)
-        except ValidationError as error:
-            asked.append(Message(role="assistant", text=first))
-            asked.append(Message(role="user", text=_TRY_AGAIN.format(error=_in_short(error))))
-        second = await self._complete(asked, schema=schema, max_tokens=max_tokens)
-        try:
-            return schema.model_validate_json(second)
-        except ValidationError as error:
-            raise ModelReply(
-                f"The model {self.name} does not keep to the schema {schema.__name__} ({_in_short(error)}); "
-                "use a server that enforces response_format json_schema."
-            ) from error
+        call = call or ANYONE
 
-    async def tell(self, messages: Sequence[Message], *, max_tokens: int) -> str:
+        async def ask() -> str:
+            return await self._replied(
+                messages, schema=schema, max_tokens=max_tokens, reasoning=reasoning, call=call
+            )
+
+        if not call.share:
+            return schema.model_validate_json(await ask())
+        key = _fingerprint(messages, schema=schema, max_tokens=max_tokens, reasoning=reasoning, call=call)
+        if self._sharing.running(key):
+            self._ledger.note(Spend(tenant=call.tenant, purpose=call.purpose, calls=1, shared=1))
+        return schema.model_validate_json(await self._sharing.get(key, ask))
+
+    async def tell(self, messages: Sequence[Message], *, max_tokens: int, call: Call | None = None) -> str:
         """Return one whole answer as it came: the text, or the arguments of a tool call where it is one.
 
         Raises ModelDown, ModelReply, ReplyCut.
         """
-        with self._translated(self._timeout_s):
-            async with asyncio.timeout(self._timeout_s):
-                choice = await self._ask(messages, max_tokens=max_tokens, may_call=True)
-        if choice.finish_reason == "length":
-            raise ReplyCut(f"The model {self.name} ran out of its {max_tokens} tokens.")
-        said = choice.message or _Said()
-        called = said.tool_calls[0].function.arguments if said.tool_calls else ""
-        return said.content or called
+        order = replace(self._order(messages, max_tokens=max_tokens, call=call or ANYONE), verbatim=True)
+        with self._billed(order) as bill:
+            return await self._complete(order, bill)
 
     async def ready(self) -> None:
         """Generate one token. Raises ModelDown or ModelReply where the engine behind the port is not up.
 
         A real generation, because a server answers /health and /version while its engine hangs.
         """
-        with self._translated(_READY_TIMEOUT_S):
-            async with asyncio.timeout(min(self._timeout_s, _READY_TIMEOUT_S)):
-                await self._ask([Message(role="user", text="Say yes.")], max_tokens=1)
+        limit_s = min(self._patience.reply_s, _READY_TIMEOUT_S)
+        order = self._order([Message(role="user", text="Say yes.")], max_tokens=1, reasoning="off")
+        with self._translated(limit_s):
+            await _within(limit_s, self._ask(order))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -234,87 +285,323 @@ class ServedModel:
     def _where(self) -> str:
         return f"{self.name} at {urlsplit(self._base_url).netloc}"
 
-    async def _choices(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[_Choice]:
-        wire = self._wire(messages)
-        with self._translated(self._timeout_s):
-            stream = await self._client.chat.completions.create(
-                model=self.name,
-                messages=wire,
-                max_tokens=max_tokens,
-                temperature=0,
-                stream=True,
-                extra_body=self._extra,
-            )
-            async with stream:
-                async for chunk in stream:
-                    for choice in _read(chunk).choices:
-                        yield choice
+    @property
+    def _root(self) -> str:
+        return self._base_url.rstrip("/").removesuffix("/v1")
 
-    async def _complete(self, messages: Sequence[Message], *, schema: type[Reply], max_tokens: int) -> str:
-        with self._translated(self._timeout_s):
-            async with asyncio.timeout(self._timeout_s):
-                choice = await self._ask(messages, max_tokens=max_tokens, schema=schema)
-        if choice.finish_reason == "length":
-            raise ReplyCut(
-                f"The model {self.name} ran out of its {max_tokens} tokens before its reply was whole."
-            )
-        said = choice.message or _Said()
-        return (said.content or "").rpartition("</think>")[2].strip() or said.thought.strip()
-
-    async def _ask(
+    def _order(
         self,
         messages: Sequence[Message],
         *,
         max_tokens: int,
+        reasoning: Reasoning | None = None,
+        call: Call = ANYONE,
         schema: type[BaseModel] | None = None,
-        may_call: bool = False,
-    ) -> _Choice:
-        completion = await self._client.chat.completions.create(
-            model=self.name,
-            messages=self._wire(messages),
-            max_tokens=max_tokens,
-            temperature=0,
-            response_format=_response_format(schema) if schema else openai.omit,
-            extra_body=self._extra,
-        )
-        choices = _read(completion).choices
-        if not choices or choices[0].finish_reason is None:
-            raise ModelDown(f"The model server {self._where} gave no whole answer; ask again.")
-        if not (may_call and choices[0].finish_reason == "tool_calls"):
-            self._judge_finish(choices[0].finish_reason)
-        return choices[0]
-
-    def _judge_finish(self, reason: str) -> None:
-        if reason not in _FINISHED:
-            raise ModelReply(f"The model {self.name} stopped with {reason!r} instead of an answer.")
-
-    def _wire(self, messages: Sequence[Message]) -> list[ChatCompletionMessageParam]:
-        if not self.sees_images and any(message.images for message in messages):
+    ) -> _Order:
+        images = tuple(image for message in messages for image in message.images)
+        videos = sum(bool(message.video) for message in messages)
+        if images and not self.sees_images:
             raise ModelReply(
                 f"The model {self.name} does not see images; serve a vision model to look at pages."
             )
-        said = list(messages)
-        if self._no_think:
-            said = _with_switch(said, "/no_think")
-        return [_wire_message(message) for message in said]
+        if videos and not self.traits.sees_videos:
+            raise ModelReply(f"The model {self.name} does not see videos here; send it single frames.")
+        messages = [replace(message, text=whole(message.text)) for message in messages]
+        thinks = self.will_reason(reasoning, schema=schema is not None, video=bool(videos))
+        said = with_switch(messages, thinks=thinks) if self.traits.switch == "words" else messages
+        return _Order(
+            wire=[self._wire(message) for message in said],
+            max_tokens=max_tokens + (self._thought_tokens if thinks else 0),
+            thinks=thinks,
+            call=call,
+            extra=self._fields(call, thinks=thinks),
+            text_bytes=sum(len(message.text.encode()) for message in said),
+            images=images,
+            videos=videos,
+            schema=schema,
+        )
+
+    def _fields(self, call: Call, *, thinks: bool) -> dict[str, object]:
+        """Return the request fields that this host understands beyond the common ones."""
+        fields = dict(self._extra)
+        if self.traits.switch == "template":
+            given = fields.get("chat_template_kwargs")
+            known = given if isinstance(given, Mapping) else {}
+            fields["chat_template_kwargs"] = {**known, "enable_thinking": thinks}
+        if thinks:
+            fields |= {"temperature": _THINKING_TEMPERATURE, "top_p": _THINKING_TOP_P}
+        if self.traits.prioritises:
+            fields["priority"] = 0 if call.urgency == "person" else 1
+        if self.traits.salts:
+            fields["cache_salt"] = hmac.digest(self._key.encode(), call.tenant.encode(), "sha256").hex()
+        return fields
+
+    def _wire(self, message: Message) -> ChatCompletionMessageParam:
+        if message.role == "system":
+            return {"role": "system", "content": message.text}
+        if message.role == "assistant":
+            return {"role": "assistant", "content": message.text}
+        parts: list[ChatCompletionContentPartParam] = [
+            {"type": "image_url", "image_url": {"url": self._pictures.url(image)}} for image in message.images
+        ]
+        if message.video:
+            # The vendor's types know no videos; vLLM and NIM take them in this form.
+            part = {"type": "video_url", "video_url": {"url": self._pictures.url(message.video)}}
+            parts.append(cast(ChatCompletionContentPartParam, part))
+        if not parts:
+            return {"role": "user", "content": message.text}
+        if not message.text:
+            # Nemotron Parse takes an image and not a word.
+            return {"role": "user", "content": parts}
+        return {"role": "user", "content": [*parts, {"type": "text", "text": message.text}]}
+
+    async def _fits(self, order: _Order) -> None:
+        """Raise PromptTooLong for what cannot fit, before it is sent; ask the server where that is close."""
+        if order.max_tokens < 1 or order.max_tokens >= self.context_tokens:
+            raise PromptTooLong(
+                f"An answer of {order.max_tokens} tokens does not fit into the {self.context_tokens} of "
+                f"{self.name}; ask for fewer."
+            )
+        room = self.context_tokens - order.max_tokens
+        pictured = sum(map(self._image_tokens, order.images)) if self._image_tokens else 0
+        besides = pictured + _TURN_TOKENS * len(order.wire)
+        unknown = (order.images and not self._image_tokens) or order.videos
+        if order.text_bytes + besides <= room and not unknown:
+            return
+        counted = await self._count(order) if self.traits.tokenizes else None
+        least = order.text_bytes // _BYTES_A_TOKEN + pictured
+        if (counted if counted is not None else least) > room:
+            size = f"{counted}" if counted is not None else f"at least {least}"
+            raise PromptTooLong(
+                f"The prompt of {size} tokens ({len(order.images)} images) and an answer of "
+                f"{order.max_tokens} do not fit into the {self.context_tokens} tokens of {self.name}; "
+                "send less, or serve it with a longer context."
+            )
+
+    async def _count(self, order: _Order) -> int | None:
+        """Return the prompt's tokens as the server counts them, images included; None where it does not."""
+        asked = {"model": self.name, "messages": order.wire, "add_generation_prompt": True}
+        try:
+            told = await self._client.post(f"{self._root}/tokenize", body=asked, cast_to=httpx2.Response)
+            return _Tokenized.model_validate_json(told.content).count
+        except openai.APIStatusError as error:
+            return self.context_tokens + 1 if _is_too_long(error) else None
+        except (openai.APIError, httpx2.HTTPError, ValueError):
+            return None
+
+    async def _told(self, order: _Order, bill: _Bill) -> AsyncGenerator[str, None]:
+        """Send the request once and yield what may be shown of its stream."""
+        telling = Telling(
+            where=self._where,
+            thinks=order.thinks,
+            thought_tokens=self._thought_tokens,
+            counted=self.traits.counts_pieces,
+        )
+        async with self._sending(order, bill, limit_s=self._patience.first_s):
+            try:
+                async with aclosing(self._chunks(order, telling)) as chunks:
+                    async for chunk in chunks:
+                        if piece := telling.hear(chunk):
+                            yield piece
+                telling.end()
+            finally:
+                bill.count(telling.usage)
+
+    async def _chunks(self, order: _Order, telling: Telling) -> AsyncGenerator[Completion]:
+        """Yield the stream's chunks, each within its time; what breaks after the finish breaks nothing."""
+        options: dict[str, object] = {"include_usage": True}
+        counts = {"return_token_ids": True} if self.traits.counts_pieces else {}
+        if counts:
+            options["continuous_usage_stats"] = True
+        now = asyncio.get_running_loop().time
+        first, ends = now() + self._patience.first_s, now() + self._patience.total_s
+        stream = await _until(
+            first,
+            self._client.chat.completions.create(
+                model=self.name,
+                messages=order.wire,
+                max_tokens=order.max_tokens,
+                temperature=0,
+                stream=True,
+                extra_body={"stream_options": options, **counts, **order.extra},
+            ),
+        )
+        async with stream:
+            chunks = aiter(stream)
+            due = first
+            while True:
+                try:
+                    chunk = await _until(min(due, ends), anext(chunks))
+                except StopAsyncIteration:
+                    return
+                except (TimeoutError, openai.APIConnectionError, httpx2.HTTPError):
+                    if telling.finished:
+                        return
+                    raise
+                yield _read(chunk)
+                due = now() + (_TAIL_S if telling.finished else self._patience.between_s)
+
+    async def _replied(
+        self,
+        messages: Sequence[Message],
+        *,
+        schema: type[BaseModel],
+        max_tokens: int,
+        reasoning: Reasoning | None,
+        call: Call,
+    ) -> str:
+        """Return JSON that fits the schema, or raise."""
+
+        def order() -> _Order:
+            return self._order(asked, max_tokens=max_tokens, reasoning=reasoning, call=call, schema=schema)
+
+        asked = list(messages)
+        first = order()
+        with self._billed(first) as bill:
+            said = await self._complete(first, bill)
+            try:
+                schema.model_validate_json(said)
+                return said
+            except ValidationError as error:
+                asked.append(Message(role="assistant", text=said))
+                asked.append(Message(role="user", text=_TRY_AGAIN.format(error=_in_short(error))))
+            said = await self._complete(order(), bill)
+            try:
+                schema.model_validate_json(said)
+                return said
+            except ValidationError as error:
+                raise ModelReply(
+                    f"The model {self.name} does not keep to the schema {schema.__name__} "
+                    f"({_in_short(error)}); use a server that enforces response_format json_schema."
+                ) from error
+
+    async def _complete(self, order: _Order, bill: _Bill) -> str:
+        """Return the text of one whole reply, asked for as often as it takes."""
+        await self._fits(order)
+        tried = 0
+        while True:
+            tried += 1
+            try:
+                limit_s = self._patience.reply_s
+                async with self._sending(order, bill, limit_s=limit_s):
+                    return await _within(limit_s, self._ask(order, bill))
+            except ModelDown as down:
+                await self._pause(down, tried)
+
+    async def _ask(self, order: _Order, bill: _Bill | None = None) -> str:
+        answer = _read(
+            await self._client.chat.completions.create(
+                model=self.name,
+                messages=order.wire,
+                max_tokens=order.max_tokens,
+                temperature=0,
+                response_format=_response_format(order.schema) if order.schema else openai.omit,
+                extra_body=order.extra,
+            )
+        )
+        if bill is not None:
+            bill.count(answer.usage)
+        choice = answer.choices[0] if answer.choices else None
+        if choice is None or choice.finish_reason is None:
+            raise ModelDown(f"The model server {self._where} gave no whole answer; ask again.")
+        wanted_whole = order.schema or order.verbatim
+        if judged(choice.finish_reason, where=self.name) == "length" and wanted_whole:
+            raise ReplyCut(
+                f"The model {self.name} ran out of its {order.max_tokens} tokens before its reply was whole."
+            )
+        said = choice.message or Said()
+        if order.verbatim:
+            return said.content or said.called
+        return (said.content or "").rpartition("</think>")[2].strip() or said.thought.strip()
+
+    @contextmanager
+    def _billed(self, order: _Order) -> Iterator[_Bill]:
+        bill = _Bill(call=order.call, images=len(order.images))
+        self._retries.earn()
+        try:
+            yield bill
+            bill.failed = False
+        finally:
+            self._ledger.note(bill.spend())
+
+    @asynccontextmanager
+    async def _sending(self, order: _Order, bill: _Bill, *, limit_s: float) -> AsyncIterator[None]:
+        """Hold a turn for one request, and learn from how it ends."""
+        self._turn_away()
+        async with self._pace.turn(order.call.urgency) as turn:
+            await self._probe_if_wanted()
+            bill.requests += 1
+            began = asyncio.get_running_loop().time()
+            try:
+                with self._translated(limit_s):
+                    yield
+            except ModelDown as down:
+                busy = down.fault == "overloaded"
+                turn.outcome = "overloaded" if busy or down.fault == "silent" else "lost"
+                turn.pause_s = down.retry_in_s or 0.0
+                self._breaker.failed(_BUSY_WEIGHT if busy else 1.0)
+                raise
+            except ModelReply:
+                self._breaker.well()
+                raise
+            else:
+                turn.outcome = "well"
+                self._breaker.well()
+            finally:
+                bill.seconds += asyncio.get_running_loop().time() - began
+
+    def _turn_away(self) -> None:
+        wait_s = self._breaker.wait_s()
+        if wait_s > 0:
+            raise ModelDown(
+                f"The model server {self._where} failed too often in a row; it is tried again in "
+                f"{wait_s:.0f} s.",
+                fault="open",
+                retry_in_s=wait_s,
+            )
+
+    async def _probe_if_wanted(self) -> None:
+        """Where the server was left alone for long enough, find out with one real token."""
+        self._turn_away()
+        if not self._breaker.open:
+            return
+        self._breaker.probing()
+        try:
+            await self.ready()
+        except ModelDown:
+            self._breaker.failed()
+            self._turn_away()
+            raise
+        except ModelReply:
+            pass  # a refusal is a sign of life
+        finally:
+            self._breaker.gave_up()
+        self._breaker.well()
+
+    async def _pause(self, down: ModelDown, tried: int) -> None:
+        """Wait before the request is sent again, or raise where it is not."""
+        pause_s = self._retries.pause_s(down, tried=tried)
+        if pause_s is None:
+            raise down
+        await asyncio.sleep(pause_s)
+
+    async def _look(self) -> Load | None:
+        """Ask vLLM how busy it is; None where that is another server, or it does not say."""
+        try:
+            told = await _within(_LOOK_TIMEOUT_S, self._http.get(f"{self._root}/metrics"))
+        except (TimeoutError, httpx2.HTTPError, ValueError):
+            return None
+        return read_load(told.text) if told.status_code == 200 else None
 
     @contextmanager
     def _translated(self, limit_s: float) -> Iterator[None]:
-        """Turn what the vendor, its transport and a babbling server raise into our two errors."""
+        """Turn what the vendor, its transport and a babbling server raise into our errors."""
         try:
             yield
-        except (openai.APITimeoutError, httpx2.TimeoutException, TimeoutError) as error:
-            raise ModelDown(
-                f"The model server {self._where} said nothing for {limit_s:.0f} s; "
-                "see whether it is overloaded, or allow it more time."
-            ) from error
         except openai.APIStatusError as error:
             raise self._refusal(error) from error
-        except (openai.APIConnectionError, httpx2.HTTPError) as error:
-            raise ModelDown(
-                f"The model server {self._where} cannot be reached or broke off; "
-                "see that it runs and that its address is right."
-            ) from error
+        except (openai.APIConnectionError, httpx2.HTTPError, TimeoutError) as error:
+            raise self._lost(error, limit_s) from error
         except openai.APIError as error:
             raise ModelDown(f"The model server {self._where} failed mid-answer; ask again.") from error
         except ValueError as error:
@@ -323,109 +610,139 @@ class ServedModel:
                 f"The model server {self._where} does not speak the OpenAI protocol here; check its address."
             ) from error
 
+    def _lost(self, error: Exception, limit_s: float) -> ModelDown:
+        cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
+        unreachable = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
+        silent = isinstance(error, openai.APITimeoutError | httpx2.TimeoutException | TimeoutError)
+        if silent and not unreachable:
+            return ModelDown(
+                f"The model server {self._where} said nothing for {limit_s:.0f} s, or went on for too long; "
+                "see whether it is overloaded, or allow it more time.",
+                fault="silent",
+            )
+        fault: Fault = "unreachable" if unreachable else "broken"
+        return ModelDown(
+            f"The model server {self._where} cannot be reached or broke off; "
+            "see that it runs and that its address is right.",
+            fault=fault,
+        )
+
     def _refusal(self, error: openai.APIStatusError) -> ModelDown | ModelReply:
         status = error.status_code
-        if status >= 500 or status in _BUSY:
+        if status >= 500 or status in _OVERLOADED:
             return ModelDown(
-                f"The model server {self._where} is overloaded or down (HTTP {status}); try again soon."
+                f"The model server {self._where} is overloaded or down (HTTP {status}); try again soon.",
+                fault="overloaded" if status in _OVERLOADED else "broken",
+                retry_in_s=_retry_after_s(error.response.headers.get("retry-after")),
             )
         if status in (401, 403):
             return ModelReply(f"The model server {self._where} wants another API key (HTTP {status}).")
         if status == 404:
             return ModelReply(f"The model server {self._where} knows no such model or path (HTTP 404).")
-        return ModelReply(
-            f"The model server {self._where} refused the request (HTTP {status}): {error.message[:200]}"
-        )
+        said = f"The model server {self._where} refused the request (HTTP {status}): {error.message[:200]}"
+        return PromptTooLong(said) if _is_too_long(error) else ModelReply(said)
 
 
-class _Speech:
-    """Cuts the reasoning off a stream of pieces; a tag may be split over any of them."""
+class _Tokenized(BaseModel):
+    """What `/tokenize` answers."""
 
-    _OPEN, _CLOSE = "<think>", "</think>"
+    model_config = ConfigDict(extra="ignore")
 
-    def __init__(self) -> None:
-        self._held = ""
-        self._state: Literal["start", "thinking", "speaking"] = "start"
-
-    def feed(self, piece: str) -> str:
-        """Take a piece, return what may be shown of all that came so far."""
-        self._held += piece
-        if self._state == "start":
-            self._begin()
-        if self._state == "thinking":
-            self._skip_thought()
-        return self._speak() if self._state == "speaking" else ""
-
-    def rest(self) -> str:
-        """Return what was held back, at the end. Raises ModelReply where the thought never ended."""
-        if self._state == "thinking":
-            if self._CLOSE in self._held:
-                return ""
-            raise ModelReply(
-                "The model used up its tokens on reasoning; allow more tokens or switch reasoning off."
-            )
-        return self._held if self._state == "speaking" else self._held.strip()
-
-    def _begin(self) -> None:
-        text = self._held.lstrip()
-        if text.startswith(self._OPEN):
-            self._state, self._held = "thinking", text[len(self._OPEN) :]
-        elif text and not self._OPEN.startswith(text):
-            self._state, self._held = "speaking", text
-
-    def _skip_thought(self) -> None:
-        _, closed, after = self._held.partition(self._CLOSE)
-        if not closed:
-            self._held = self._held[-len(self._CLOSE) :]
-        elif after.strip():
-            self._state, self._held = "speaking", after.lstrip()
-
-    def _speak(self) -> str:
-        if self._CLOSE in self._held:
-            # The server's template opened the thought itself, so it was taken for the answer until now.
-            raise ModelReply(
-                "The model reasons aloud before it answers; switch its reasoning off (no_think)."
-            )
-        keep = _overlap(self._held, self._CLOSE)
-        shown, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
-        return shown
+    count: int
 
 
-def _read(answer: object) -> _Answer:
+class _Bounded(httpx2.AsyncByteStream):
+    """The bytes of an answer, up to a bound."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+        self._limits = Limits(line_bytes=_LINE_BYTES, total_bytes=_TOTAL_BYTES)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream:
+            self._limits.feed(piece)
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _bound(response: httpx2.Response) -> None:
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise ValueError("a compressed answer, which was not asked for")
+    if isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = _Bounded(response.stream)
+
+
+def _http(base_url: str, patience: Patience) -> httpx2.AsyncClient:
+    return openai.DefaultAsyncHttpxClient(
+        # The phases after the connection are timed by who waits for them: pieces count there, not bytes.
+        timeout=httpx2.Timeout(None, connect=patience.connect_s),
+        limits=httpx2.Limits(
+            max_connections=None, max_keepalive_connections=64, keepalive_expiry=_KEEP_ALIVE_S
+        ),
+        # A proxy of the environment is not asked for a server on this very machine.
+        trust_env=not _is_loopback(base_url),
+        follow_redirects=False,
+        event_hooks={"response": [_bound]},
+    )
+
+
+async def _within(limit_s: float, awaited: Awaitable[T]) -> T:
+    async with asyncio.timeout(limit_s):
+        return await awaited
+
+
+async def _until(when: float, awaited: Awaitable[T]) -> T:
+    async with asyncio.timeout_at(when):
+        return await awaited
+
+
+def _read(answer: object) -> Completion:
     """Read what the vendor parsed leniently. Raises ValueError where it is no completion."""
     if not isinstance(answer, BaseModel):
         raise ValueError("no object")
-    return _Answer.model_validate(answer.model_dump(warnings=False))
+    return Completion.model_validate(answer.model_dump(warnings=False))
 
 
-def _overlap(text: str, tag: str) -> int:
-    """Return how many characters at the end of `text` begin `tag`."""
-    return next((n for n in range(min(len(text), len(tag) - 1), 0, -1) if text.endswith(tag[:n])), 0)
+def _retry_after_s(said: str | None) -> float | None:
+    """Read the seconds of a Retry-After; a date, which model servers don't send, is none."""
+    try:
+        seconds = float(said) if said else None
+    except ValueError:
+        return None
+    return seconds if seconds is not None and 0 <= seconds < float("inf") else None
 
 
-def _with_switch(messages: Sequence[Message], switch: str) -> list[Message]:
-    """Put a switch word before the system text, which is made where there is none."""
-    if messages and messages[0].role == "system":
-        first = Message(role="system", text=f"{switch}\n{messages[0].text}", images=messages[0].images)
-        return [first, *messages[1:]]
-    return [Message(role="system", text=switch), *messages]
+def _is_too_long(error: openai.APIStatusError) -> bool:
+    """Say whether a refusal is about the length of the prompt: vLLM names the field, others the context."""
+    told = f"{error.message} {error.param if isinstance(error.param, str) else ''}".lower()
+    return error.status_code in (400, 413) and (
+        "input_tokens" in told or "context length" in told or "context size" in told
+    )
 
 
-def _wire_message(message: Message) -> ChatCompletionMessageParam:
-    if message.role == "system":
-        return {"role": "system", "content": message.text}
-    if message.role == "assistant":
-        return {"role": "assistant", "content": message.text}
-    if not message.images:
-        return {"role": "user", "content": message.text}
-    urls = [f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}" for png in message.images]
-    parts: list[ChatCompletionContentPartParam] = [
-        {"type": "image_url", "image_url": {"url": url}} for url in urls
-    ]
-    if not message.text:
-        # Nemotron Parse takes an image and not a word.
-        return {"role": "user", "content": parts}
-    return {"role": "user", "content": [*parts, {"type": "text", "text": message.text}]}
+def _fingerprint(
+    messages: Sequence[Message],
+    *,
+    schema: type[BaseModel],
+    max_tokens: int,
+    reasoning: Reasoning | None,
+    call: Call,
+) -> str:
+    """Return what two requests have in common only if they are the same, for the same people."""
+    told = hashlib.sha256()
+
+    def tell(*parts: object) -> None:
+        for part in parts:
+            raw = part if isinstance(part, bytes) else repr(part).encode("utf-8", "surrogatepass")
+            told.update(len(raw).to_bytes(8) + raw)
+
+    tell(call.tenant, call.share, call.urgency, call.purpose, max_tokens, reasoning)
+    tell(schema.__module__, schema.__qualname__, schema.model_json_schema())
+    for message in messages:
+        tell(message.role, message.text, message.video, len(message.images), *message.images)
+    return told.hexdigest()
 
 
 def _response_format(schema: type[BaseModel]) -> ResponseFormatJSONSchema:

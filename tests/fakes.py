@@ -29,7 +29,7 @@ from ingest.records import (
     chunk_id,
     document_id,
 )
-from ingest.served import Message
+from ingest.served import Call, Message, Reasoning
 from ingest.vision import Finding
 
 # --- agent
@@ -200,7 +200,14 @@ class FakeModel:
     asked: list[Sequence[Message]] = field(default_factory=list)
     closed: bool = False
 
-    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str, None]:
+    async def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        reasoning: Reasoning | None = None,
+        call: Call | None = None,
+    ) -> AsyncGenerator[str, None]:
         """Yield the script."""
         self.asked.append(messages)
         try:
@@ -211,7 +218,15 @@ class FakeModel:
         finally:
             self.closed = True
 
-    async def reply(self, messages: Sequence[Message], *, schema: type[Reply], max_tokens: int) -> Reply:
+    async def reply(
+        self,
+        messages: Sequence[Message],
+        *,
+        schema: type[Reply],
+        max_tokens: int,
+        reasoning: Reasoning | None = None,
+        call: Call | None = None,
+    ) -> Reply:
         """Return the next scripted reply."""
         self.asked.append(messages)
         if not self.replies:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from ingest.pipeline import Pipeline
 from ingest.reading import Reader
 from ingest.records import Box, Outcome, Page, Reading
 from ingest.registry import Registry
-from ingest.served import ServedModel
+from ingest.served import Patience, ServedModel
 from ingest.settings import IngestSettings
 from ingest.sources import open_source
 from ingest.vision import ServedVision
@@ -55,7 +55,12 @@ async def watching(
     """Run a scripted server and the eyes that ask it."""
     async with ModelServer(script) as server:
         client = ServedModel(
-            base_url=server.url, model="eyes", context_tokens=16_000, sees_images=True, timeout_s=timeout_s
+            base_url=server.url,
+            model="eyes",
+            context_tokens=16_000,
+            sees_images=True,
+            # Requests are counted here: nobody but the outage asks again.
+            patience=replace(Patience.of(timeout_s), retries=0, break_after=1000),
         )
         model = ServedVision(client, transcript_tokens=settings.transcript_tokens)
         outage = Outage(model.answers, wait_s=settings.model_wait_s, first_s=0.05)
