@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from ingest.errors import ModelDown, ModelReply, NoWords
 from ingest.turns import whole
 
-FINISHED = frozenset({"stop", "length", "tool_calls"})
+FINISHED = frozenset({"stop", "length"})
 
 
 Text = Annotated[str | None, BeforeValidator(lambda said: whole(said) if isinstance(said, str) else said)]

@@ -504,8 +504,9 @@ class ServedModel:
         choice = answer.choices[0] if answer.choices else None
         if choice is None or choice.finish_reason is None:
             raise ModelDown(f"The model server {self._where} gave no whole answer; ask again.")
-        wanted_whole = order.schema or order.verbatim
-        if judged(choice.finish_reason, where=self.name) == "length" and wanted_whole:
+        called = order.verbatim and choice.finish_reason == "tool_calls"
+        finish = "stop" if called else judged(choice.finish_reason, where=self.name)
+        if finish == "length" and (order.schema or order.verbatim):
             raise ReplyCut(
                 f"The model {self.name} ran out of its {order.max_tokens} tokens before its reply was whole."
             )
