@@ -24,6 +24,7 @@ GUARDED = {
     ("GET", "/v1/documents/{document_id}"),
     ("DELETE", "/v1/documents/{document_id}"),
     ("GET", "/v1/documents/{document_id}/pages/{page_no}"),
+    ("GET", "/v1/documents/{document_id}/pages/{page_no}/text"),
     ("POST", "/v1/search"),
     ("GET", "/v1/status"),
 }
