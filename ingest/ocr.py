@@ -34,6 +34,10 @@ _COMPARED_LINES = 24
 _MAX_SKEW = 0.2
 
 
+#: A region with this many words that cover this share of it is text, whatever the layout model says.
+_MANY_WORDS, _WRITTEN_FULL = 40, 0.3
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
     """What eyes found on a page image, in points of the page as shown."""
@@ -316,13 +320,20 @@ def scan_blocks(seen: Scan, *, width_pt: float, height_pt: float) -> list[Block]
     area = width_pt * height_pt
     words = [upright.set_up(word) for word in seen.words]
     regions = [(name, r) for name, r in seen.regions if (r.x1 - r.x0) * (r.y1 - r.y0) < 0.6 * area]
-    pictures = {rect: [w for w in words if stands_in(w, rect)] for name, rect in regions if name == "figure"}
+    figures = {rect: [w for w in words if stands_in(w, rect)] for name, rect in regions if name == "figure"}
+    pictures = {rect: inner for rect, inner in figures.items() if not _is_written_full(rect, inner)}
     inside = {id(word) for words in pictures.values() for word in words}
     outside = [word for word in words if id(word) not in inside]
     tables = _apart([rect for name, rect in regions if name == "table"])
     blocks = lay_out_regions(outside, tables, width=width_pt, height=height_pt, pictures=pictures)
     titles = [rect for name, rect in seen.regions if name == "title"]
     return [upright.lay_back(_titled(block, titles, width_pt, height_pt)) for block in blocks]
+
+
+def _is_written_full(rect: Rect, words: Sequence[Word]) -> bool:
+    """Say whether what the layout takes for a figure is lines of text: labels leave most of a figure free."""
+    written = sum((w.x1 - w.x0) * (w.y1 - w.y0) for w in words)
+    return len(words) >= _MANY_WORDS and written > _WRITTEN_FULL * (rect.x1 - rect.x0) * (rect.y1 - rect.y0)
 
 
 class _Leaning:
