@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from itertools import groupby
 
 from ingest.errors import TooManyPages
+from ingest.grid import html_of
 from ingest.records import Element, ElementKind, GridCell, Page
 
 #: Most characters on a page.
@@ -211,29 +211,4 @@ def _table(
     rows = [*heads, *body]
     kept = tuple(replace(cell, row=no) for no, row in enumerate(rows) for cell in row)
     text = "\n".join(part for part in (head_text, *texts) if part)
-    return Element(kind="table", text=text, spans=(), html=table_html(rows), cells=kept)
-
-
-def table_html(rows: Sequence[Sequence[GridCell]]) -> str:
-    """Write rows of cells as an HTML table; gaps are empty cells."""
-    lines: list[str] = []
-    covered: dict[int, int] = {}
-    for no, row in enumerate(rows):
-        col, out = 0, []
-        for cell in row:
-            while col < cell.col:
-                out.append("" if covered.get(col, -1) >= no else "<td></td>")
-                col += 1
-            out.append(_cell_html(cell))
-            for spanned in range(cell.col, cell.col + min(cell.colspan, 1000)):
-                covered[spanned] = no + cell.rowspan - 1
-            col = cell.col + cell.colspan
-        lines.append(f"<tr>{''.join(out)}</tr>")
-    return f"<table>{''.join(lines)}</table>"
-
-
-def _cell_html(cell: GridCell) -> str:
-    tag = "th" if cell.header else "td"
-    spans = f' rowspan="{cell.rowspan}"' if cell.rowspan > 1 else ""
-    spans += f' colspan="{cell.colspan}"' if cell.colspan > 1 else ""
-    return f"<{tag}{spans}>{escape(cell.text)}</{tag}>"
+    return Element(kind="table", text=text, spans=(), html=html_of(kept), cells=kept)
