@@ -224,6 +224,7 @@ class _Layout:
         self.page = Typography.of(words, self.frame, self.turn, strokes)
         rows = rows_of(segments_of(words))
         above, body, below = split_edges(rows, self.page)
+        low, below = self._low_notes(body, below)
         columns: list[list[Block]] = []
         notes: list[Block] = []
         for region in regions_of([segment for row in body for segment in row.cells]):
@@ -231,8 +232,16 @@ class _Layout:
             end = notes_from(lines, self.page) if not is_page_number(lines[-1]) else len(lines)
             columns.append(self._column(lines[:end]))
             notes += footnotes(lines[end:], self.page)
-        middle = continued(columns, self.page.known) + notes
+        middle = continued(columns, self.page.known) + notes + footnotes(low, self.page)
         return [*self._edge(above, "top"), *middle, *self._edge(below, "bottom")]
+
+    def _low_notes(self, body: Sequence[Row], below: list[Row]) -> tuple[list[Row], list[Row]]:
+        """Part the rows of the lower margin into footnotes and the rest: a short page has its notes there."""
+        end = len(below)
+        while end and stands_alone(below[end - 1]):
+            end -= 1
+        begin = max(0, notes_from([*body, *below[:end]], self.page) - len(body))
+        return below[begin:end], [*below[:begin], *below[end:]]
 
     def _edge(self, rows: Sequence[Row], edge: Edge) -> list[Block]:
         """Make blocks of the rows of a margin, page numbers and stamps each their own."""
