@@ -36,6 +36,8 @@ _MAX_SKEW = 0.2
 
 #: A region with this many words that cover this share of it is text, whatever the layout model says.
 _MANY_WORDS, _WRITTEN_FULL = 40, 0.3
+#: Share of a figure's words, and of its grid's places, from which on it is a table.
+_MOSTLY = 0.85
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,10 +323,15 @@ def scan_blocks(seen: Scan, *, width_pt: float, height_pt: float) -> list[Block]
     words = [upright.set_up(word) for word in seen.words]
     regions = [(name, r) for name, r in seen.regions if (r.x1 - r.x0) * (r.y1 - r.y0) < 0.6 * area]
     figures = {rect: [w for w in words if stands_in(w, rect)] for name, rect in regions if name == "figure"}
-    pictures = {rect: inner for rect, inner in figures.items() if not _is_written_full(rect, inner)}
+    grids = [rect for rect, inner in figures.items() if _is_grid(inner, width_pt, height_pt)]
+    pictures = {
+        rect: inner
+        for rect, inner in figures.items()
+        if rect not in grids and not _is_written_full(rect, inner)
+    }
     inside = {id(word) for words in pictures.values() for word in words}
     outside = [word for word in words if id(word) not in inside]
-    tables = _apart([rect for name, rect in regions if name == "table"])
+    tables = _apart([*(rect for name, rect in regions if name == "table"), *grids])
     blocks = lay_out_regions(outside, tables, width=width_pt, height=height_pt, pictures=pictures)
     titles = [rect for name, rect in seen.regions if name == "title"]
     return [upright.lay_back(_titled(block, titles, width_pt, height_pt)) for block in blocks]
@@ -334,6 +341,17 @@ def _is_written_full(rect: Rect, words: Sequence[Word]) -> bool:
     """Say whether what the layout takes for a figure is lines of text: labels leave most of a figure free."""
     written = sum((w.x1 - w.x0) * (w.y1 - w.y0) for w in words)
     return len(words) >= _MANY_WORDS and written > _WRITTEN_FULL * (rect.x1 - rect.x0) * (rect.y1 - rect.y0)
+
+
+def _is_grid(words: Sequence[Word], width: float, height: float) -> bool:
+    """Say whether the words in a figure fill the grid of one table: a chart leaves gaps in it."""
+    blocks = [block.element for block in lay_out(words, width=width, height=height)]
+    tables = [element for element in blocks if element.kind == "table"]
+    if len(tables) != 1 or len(tables[0].text) < _MOSTLY * sum(len(element.text) for element in blocks):
+        return False
+    cells = tables[0].cells
+    rows, columns = max(cell.row for cell in cells) + 1, max(cell.col for cell in cells) + 1
+    return rows >= 3 and columns >= 2 and len(cells) >= _MOSTLY * rows * columns
 
 
 class _Leaning:
