@@ -104,9 +104,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "model": Kind(title="The model server is at fault", status=502, exit=4),
         "model_down": Kind(title="The model server does not answer", status=503, exit=4),
         "no_words": Kind(title="The model said nothing", status=502, exit=4),
-        "prompt_too_long": Kind(
-            title="The sources do not fit into the model", status=502, exit=4
-        ),
+        "prompt_too_long": Kind(title="The sources do not fit into the model", status=502, exit=4),
         "model_reply": Kind(title="The model answered something unusable", status=502, exit=4),
         "thread_corrupt": Kind(title="The stored conversation is damaged", status=409, exit=1),
         "policy": Kind(title="The policy is at fault", status=500, exit=2),
