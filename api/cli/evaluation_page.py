@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from ingest.errors import NoPageImage
+
 if TYPE_CHECKING:
     from agent.evaluate import Evaluation, Score
     from agent.records import Citation
@@ -76,7 +78,10 @@ async def _article(score: Score, *, agent: GuardedAgent, scope: Scope) -> str:
     ]
     cited = next(iter(answer.citations), None)
     if cited is not None:
-        png = await agent.page(cited.document_id, cited.page_no, scope=scope, marks=cited.boxes)
+        try:
+            png = await agent.page(cited.document_id, cited.page_no, scope=scope, marks=cited.boxes)
+        except NoPageImage:
+            png = None  # the quote is all that there is to show
         rows.append(f"<p>{escape(cited.name)}, page {cited.page_no}: “{escape(cited.quote[:400])}”</p>")
         rows += [_crop(png, cited)] if png else []
     return f"<article>{''.join(rows)}</article>"
