@@ -117,6 +117,15 @@ _VISION = ModelServer(
     ),
 )
 
+#: Of a server that answers with vectors or scores: one picture a request, and many requests.
+_POOLING = (
+    "--runner=pooling",
+    "--dtype=bfloat16",
+    "--max-model-len=8192",
+    "--max-num-queued-reqs=512",
+    '--limit-mm-per-prompt={"image":1}',
+)
+
 _EMBED = ModelServer(
     role="embed",
     checkpoints={"bf16": Checkpoint(repository="nvidia/llama-nemotron-embed-vl-1b-v2")},
@@ -124,13 +133,7 @@ _EMBED = ModelServer(
     runs_its_code=True,
     gpu_memory=0.09,
     template="embed_vl.jinja",
-    flags=(
-        "--runner=pooling",
-        "--dtype=bfloat16",
-        "--max-model-len=8192",
-        "--max-num-queued-reqs=512",
-        '--limit-mm-per-prompt={"image":1}',
-    ),
+    flags=_POOLING,
 )
 
 _RERANK = ModelServer(
@@ -140,13 +143,7 @@ _RERANK = ModelServer(
     runs_its_code=True,
     gpu_memory=0.09,
     template="rerank_vl.jinja",
-    flags=(
-        "--runner=pooling",
-        "--dtype=bfloat16",
-        "--max-model-len=8192",
-        "--max-num-queued-reqs=512",
-        '--limit-mm-per-prompt={"image":1}',
-    ),
+    flags=_POOLING,
 )
 
 _GUARD = ModelServer(
