@@ -89,6 +89,13 @@ class Answer:
     languages: tuple[str, ...]
     trace_id: str
     steps: tuple[Step, ...] = ()
+    #: How sure it is that the answer is right, in [0, 1], calibrated on questions with known answers; None for
+    #: a refusal.
+    confidence: float | None = None
+    #: What was searched for; with an abstention people see that it looked.
+    searched: tuple[str, ...] = ()
+    #: Of an abstention: the pages that came nearest, best first, as citations that no sentence uses.
+    nearest: tuple[Citation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import operator
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol, TypedDict
+from typing import Annotated, NotRequired, Protocol, TypedDict
 
 from agent.records import Citation, Question, Step, WrittenBy
 from agent.settings import AgentSettings
@@ -39,11 +39,33 @@ class Kept(TypedDict):
     score: float
 
 
+class Operand(TypedDict):
+    """A cell that a sum stands on, as printed: checked against its evidence before anything is released."""
+
+    evidence: int
+    #: What heads its row and its column; "" where nothing does.
+    label: str
+    head: str
+    value: str
+
+
+class Sum(TypedDict):
+    """A figure that code computed from cells; `verify` computes it again."""
+
+    #: "difference", "change" (in percent), "ratio", "share" (in percent), "sum", "mean", "max", "min", "count".
+    op: str
+    operands: list[Operand]
+    #: As the sentence says it.
+    result: str
+
+
 class Drafted(TypedDict):
     """A sentence that the writer proposes, without markers, and the evidence numbers it names."""
 
     text: str
     evidence: list[int]
+    #: Its figures that stand on no page because they were computed.
+    sums: NotRequired[list[Sum]]
 
 
 class Standing(TypedDict):
