@@ -52,7 +52,7 @@ class Operand(TypedDict):
 class Sum(TypedDict):
     """A figure that code computed from cells; `verify` computes it again."""
 
-    #: "difference", "change" (in percent), "ratio", "share" (in percent), "sum", "mean", "max", "min", "count".
+    #: "difference", "change" and "share" (both in percent), "ratio", "sum", "mean", "max", "min", "count".
     op: str
     operands: list[Operand]
     #: As the sentence says it.
