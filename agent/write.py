@@ -17,7 +17,9 @@ from langgraph.runtime import Runtime
 from agent import words
 from agent.citations import parts
 from agent.errors import WriterDown
+from agent.reckon import reckoned
 from agent.records import Step, WrittenBy
+from agent.sheets import one_document, read_sheets
 from agent.state import Drafted, Run, Source, State, Writer
 from guardrails.release import sentences
 from ingest.errors import ModelError, NoWords
@@ -105,6 +107,10 @@ class ServedWriter:
 
     async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
         """Stream sentences; those that say the sources are silent are not proposed."""
+        async for drafted in from_tables(run, state, sources):
+            yield drafted
+        if run.citations:
+            return
         shown = [(s, s.text) for s in sources[: run.settings.served_sources]]
         run.shown |= {s.chunk.id for s, _ in shown}
         if not shown:
@@ -123,7 +129,11 @@ class LocalWriter:
         self._model = model
 
     async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
-        """Propose what the model says of each source; for several queries one answer each."""
+        """Propose what tables say, else what the model says of each source; for several queries one each."""
+        async for drafted in from_tables(run, state, sources):
+            yield drafted
+        if run.citations:
+            return
         several = (
             state["queries"] if len(state["queries"]) > 1 and state["round"] == 1 else [state["standalone"]]
         )
@@ -148,9 +158,13 @@ class QuoteWriter:
     writes_as: WrittenBy = "quotes"
 
     async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
-        """Yield the best supporting sentence and at most one more that is nearly as good."""
+        """Yield what tables say, else the best supporting sentence and at most one nearly as good."""
         question = state["standalone"]
+        async for drafted in from_tables(run, state, sources):
+            yield drafted
         run.shown |= {s.chunk.id for s in sources}
+        if run.citations:
+            return
         least = run.settings.min_question_cover
         able = [(s, text) for s in sources for text in quotable(s) if answers(question, s, text, least=least)]
         scores = await fits(run, question, able)
@@ -158,6 +172,20 @@ class QuoteWriter:
         for score, (source, text) in ranked[:2]:
             if score >= ranked[0][0] - _NEARLY:
                 yield {"text": text, "evidence": [source.n]}
+
+
+async def from_tables(run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
+    """Yield what code takes from the tables: of the whole question, else of each of its parts."""
+    whole = state["standalone"]
+    parts = state["queries"] if len(state["queries"]) > 1 and state["round"] == 1 else []
+    answer = reckoned(whole, await read_sheets(run, one_document(whole, sources)))
+    if answer is not None:
+        yield answer
+        return
+    for part in parts:
+        found = reckoned(part, await read_sheets(run, one_document(part, sources)))
+        if found is not None:
+            yield found
 
 
 async def said(model: LanguageModel, system: str, asked: str, run: Run) -> AsyncGenerator[str, None]:
