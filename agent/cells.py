@@ -110,7 +110,7 @@ def _is_head(pieces: Sequence[str], known: frozenset[str]) -> bool:
     if any(piece.partition(": ")[0] in known and ": " in piece for piece in pieces):
         return False
     words = [piece.strip() for piece in pieces if piece.strip()]
-    if known and all(any(word in head for head in known) for word in words):
+    if known and len(words) > 1 and all(any(word in head for head in known) for word in words[1:]):
         return True
     return bool(words) and len(words) > 1 and all(re.fullmatch(r"(?:FY\s*)?(?:19|20)\d{2}", w) for w in words)
 

@@ -120,7 +120,12 @@ def heads_in(line: str, *, columns: int) -> list[str]:
     plain = [head for head in found if of_head(head) is not None]
     if len(found) == columns or (len(plain) == columns and found[:columns] == plain):
         heads = found[:columns]
-    elif len(plain) > columns and len(set(plain[-columns:])) == columns and len(found) == len(plain):
+    elif (
+        len(plain) > columns
+        and len(found) == len(plain)
+        and all(re.fullmatch(_YEAR, head) for head in plain[-columns:])
+        and {head[-4:] for head in plain[:-columns]} <= set(plain[-columns:])
+    ):
         # A date before the years themselves: "December 31, 2022 and 2021  2022 2021".
         heads = plain[-columns:]
     elif plain and found[: len(plain)] == plain and (changes := found[len(plain) :]):
@@ -131,6 +136,7 @@ def heads_in(line: str, *, columns: int) -> list[str]:
         heads = []
     if not heads:
         return []
+    prefix = line[: line.find(heads[0])].strip()
     whole = re.match(rf"({_MONTH}\s+\d{{1,2}}),?\s+{_YEAR}$", heads[0], re.IGNORECASE)
     month = whole or re.search(rf"({_MONTH}\s+\d{{1,2}})\s*,?\s*$", prefix, re.IGNORECASE)
     if month:
