@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from agent.records import Answer, Question
 from agent.run import GuardedAgent
 from agent.settings import AgentSettings
 from ingest.records import Chunk
 from tests.fakes import SCOPE, FakeLibrary, FakeRails, a_chunk, a_document
-from agent.records import Answer, Question
 
 pytestmark = pytest.mark.anyio
 
@@ -68,22 +68,26 @@ async def answer_to(question: str, *chunks: Chunk) -> Answer:
 @pytest.mark.parametrize(
     ("question", "says", "pages"),
     [
-        ("What was Orbit's effective tax rate in FY2023?", "Effective tax rate, Year ended June 30, 2023: 21.6%.", {2}),
+        (
+            "What was Orbit's effective tax rate in FY2023?",
+            "Effective tax rate: 21.6% in FY2023.",
+            {2},
+        ),
         (
             "What were the total assets of Orbit in FY2022?",
-            "Total assets, June 30, 2022: $ 17,426 (in millions).",
+            "Total assets: $ 17,426 in FY2022 (in millions).",
             {3},
         ),
         (
             "How much has the effective tax rate of Orbit changed between FY2022 and FY2023?",
-            "Effective tax rate decreased from 24.6% (Year ended June 30, 2022) to 21.6% "
-            "(Year ended June 30, 2023), a decrease of 3.0 percentage points.",
+            "Effective tax rate changed from 24.6% in FY2022 to 21.6% in FY2023, a decrease of 3.0 percentage "
+            "points.",
             {2},
         ),
         (
             "Did Orbit's operating income increase between FY2022 and FY2023?",
-            "Yes: Operating income increased from 1,000 (Year ended June 30, 2022) to 1,100 "
-            "(Year ended June 30, 2023), an increase of 100, or an increase of 10.0% (in millions).",
+            "Yes: Operating income increased from 1,000 in FY2022 to 1,100 in FY2023, an increase of 100, or an "
+            "increase of 10.0% (in millions).",
             {2},
         ),
         (
@@ -93,23 +97,29 @@ async def answer_to(question: str, *chunks: Chunk) -> Answer:
             {2},
         ),
         (
-            "What is the FY2023 fixed asset turnover ratio for Orbit? Fixed asset turnover ratio is defined as: "
-            "FY2023 revenue / (average PP&E between FY2022 and FY2023). Round your answer to two decimal places.",
+            "What is the FY2023 fixed asset turnover ratio for Orbit? Fixed asset turnover ratio is defined "
+            "as: FY2023 revenue / (average PP&E between FY2022 and FY2023). Round your answer to two decimal "
+            "places.",
             "Fixed asset turnover, 2023: 3.44 = Net sales $ 12,400 (Year ended June 30, 2023) / mean("
             "Property, plant and equipment, net 3,500 (June 30, 2022); "
             "Property, plant and equipment, net 3,700 (June 30, 2023)).",
             {2, 3},
         ),
         (
-            "What is the FY2023 unadjusted EBITDA less capex for Orbit? Define unadjusted EBITDA as unadjusted "
-            "operating income + depreciation and amortization [from cash flow statement].",
+            "What is the FY2023 unadjusted EBITDA less capex for Orbit? Define unadjusted EBITDA as "
+            "unadjusted operating income + depreciation and amortization [from cash flow statement].",
             "EBITDA less capital expenditures, 2023: ",
             {2, 4},
         ),
-        ("Does Orbit have positive working capital based on FY2022 data?", "Yes: Working capital, 2022: 700 million", {3}),
+        (
+            "Does Orbit have positive working capital based on FY2022 data?",
+            "Yes: Working capital, 2022: 700 million",
+            {3},
+        ),
         (
             "Does Orbit have an improving gross margin profile as of FY2023?",
-            "No: Gross margin decreased from 20.0% in 2022 to 17.7% in 2023, a decrease of 2.3 percentage points",
+            "No: Gross margin decreased from 20.0% in 2022 to 17.7% in 2023, a decrease of 2.3 percentage "
+            "points",
             {2},
         ),
         (
