@@ -1,6 +1,6 @@
 """Metrics: margins, ratios and the like, by their usual definition or by one that the question brings.
 
-What a house adjusts by rules of its own ("adjusted", "non-GAAP") is never computed: it is printed or not known.
+What a house adjusts by rules of its own ("adjusted") is never computed: it is printed or not known.
 """
 
 from __future__ import annotations
@@ -216,8 +216,8 @@ def _mean_of_metric(metric: Metric, asked: Asked, sheets: Sequence[Sheet]) -> Dr
     unit = "%" if metric.unit == "%" else ""
     result = shown(value, decimals=decimals_asked(asked.text, default=metric.decimals), unit=unit)
     made: Sum = {"op": op, "operands": [s.operand() for s in spots], "result": result}
-    spelled = "; ".join(spelled(one) for one in found)
-    text = f"{metric.name}, average of {years[0]} to {years[-1]}: {result}, the mean of {spelled}"
+    listed = "; ".join(spelled(one) for one in found)
+    text = f"{metric.name}, average of {years[0]} to {years[-1]}: {result}, the mean of {listed}"
     return drafted(text, spots, [made])
 
 
