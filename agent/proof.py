@@ -15,7 +15,7 @@ from agent.cells import Table
 from agent.figures import figure
 from agent.lookup import Asked, Match, in_period, understood
 from agent.periods import asked
-from agent.sheets import Sheet, read_sheets
+from agent.sheets import Sheet, label_in, read_sheets
 from agent.state import Drafted, Operand, Run, Source, Sum
 from agent.sums import again
 
@@ -118,7 +118,9 @@ def _stands(operand: Operand, tables: dict[int, Table]) -> bool:
     """Say whether a cited table has this cell, under this label and this head."""
     table = tables.get(operand["evidence"])
     return table is not None and any(
-        row.name == operand["label"] and cell.head == operand["head"] and cell.text == operand["value"]
+        label_in(table, row) == operand["label"]
+        and cell.head == operand["head"]
+        and cell.text == operand["value"]
         for row in table.rows
         for cell in row.cells
     )
@@ -151,7 +153,7 @@ def _same_time(named: str, operand: Operand, sheet: Sheet, claim: Asked) -> bool
         and spot.cell.head == operand["head"]
         for period in asked(named)
         for row in sheet.table.rows
-        if row.name == operand["label"]
+        if label_in(sheet.table, row) == operand["label"]
     )
 
 

@@ -95,7 +95,7 @@ def _moved(question: str, asked: Asked, sheets: Sequence[Sheet]) -> Drafted | No
         told, made = "no change", []
     verb = "changed" if "chang" in question.casefold() and change else went(change)
     text = (
-        f"{lead(question, change)}{last.row.name} {verb} from {with_time(first, early, question)} to "
+        f"{lead(question, change)}{last.label} {verb} from {with_time(first, early, question)} to "
         f"{with_time(last, late, question)}, {told}{scale_note(last)}"
     )
     return drafted(text, (first, last), made or [as_printed(first), as_printed(last)])
@@ -135,7 +135,7 @@ def _average(question: str, asked: Asked, sheets: Sequence[Sheet]) -> Drafted | 
     decimals = decimals_asked(question, default=max(printed_decimals(s) for s in found) + 1)
     result = shown(value, decimals=decimals, unit="%" if percent else "")
     listed = ", ".join(with_head(spot) for spot in found)
-    text = f"{found[0].row.name}, average of {years[0]} to {years[-1]}: {result}, the mean of {listed}"
+    text = f"{found[0].label}, average of {years[0]} to {years[-1]}: {result}, the mean of {listed}"
     return drafted(text, found, [{"op": "mean", "operands": operands, "result": result}])
 
 
@@ -159,12 +159,12 @@ def _looked_up(question: str, asked: Asked, sheets: Sequence[Sheet]) -> Drafted 
         return None
     if period is not None and of_head(spot.cell.head) is not None:
         return drafted(
-            f"{spot.row.name}: {with_time(spot, period, question)}{scale_note(spot)}",
+            f"{spot.label}: {with_time(spot, period, question)}{scale_note(spot)}",
             (spot,),
             [as_printed(spot)],
         )
     head = f", {spot.cell.head}" if spot.cell.head else ""
-    return drafted(f"{spot.row.name}{head}: {spot.cell.text}{scale_note(spot)}", (spot,), [as_printed(spot)])
+    return drafted(f"{spot.label}{head}: {spot.cell.text}{scale_note(spot)}", (spot,), [as_printed(spot)])
 
 
 def _is_answer(asked: Asked, spot: Spot) -> bool:
@@ -195,7 +195,7 @@ def _extreme(question: str, asked: Asked, sheets: Sequence[Sheet]) -> Drafted | 
     winner = winners[0]
     word = "highest" if most else "lowest"
     head = f", {winner.cell.head}" if winner.cell.head else ""
-    text = f"{winner.row.name}{head}: {winner.cell.text}{scale_note(winner)}, the {word} of {len(spots)} rows"
+    text = f"{winner.label}{head}: {winner.cell.text}{scale_note(winner)}, the {word} of {len(spots)} rows"
     made: list[Sum] = [
         {"op": "max" if most else "min", "operands": operands, "result": winner.cell.text},
         {"op": "count", "operands": operands, "result": str(len(spots))},
@@ -227,7 +227,7 @@ def _columns(sheet: Sheet, asked: Asked, wanted: frozenset[str]) -> Iterator[_Co
             for cell in row.cells
             if cell.head == head and cell.figure is not None and cell.text not in NONE
         ]
-        labels = set().union(*(worded(spot.row.name) | worded(spot.row.section) for spot in spots), set())
+        labels = set().union(*(worded(spot.label) | worded(spot.row.section) for spot in spots), set())
         held = len(wanted & (own | context | labels)) / max(len(wanted), 1)
         if _MIN_ROWS <= len(spots) <= _MAX_ROWS and held >= 1.0:
             yield _Column(score=held + len(own & wanted), spots=tuple(spots))

@@ -34,14 +34,24 @@ class Spot:
     row: Row
     cell: Cell
 
+    @property
+    def label(self) -> str:
+        """The row's name; with its section where the table has another row of that name."""
+        return label_in(self.sheet.table, self.row)
+
     def operand(self) -> Operand:
         """Return it as what a sum stands on."""
         return {
             "evidence": self.sheet.n,
-            "label": self.row.name,
+            "label": self.label,
             "head": self.cell.head,
             "value": self.cell.text,
         }
+
+
+def label_in(table: Table, row: Row) -> str:
+    """Return what names a row in its table, and no other."""
+    return row.label if any(one.name == row.name and one is not row for one in table.rows) else row.name
 
 
 async def read_sheets(run: Run, sources: Sequence[Source]) -> list[Sheet]:

@@ -67,7 +67,7 @@ def spelled(found: Worked) -> str:
     text = re.sub(r"\((mean\(\w; \w\))\)", r"\1", text)
     pieces = re.split(r"(\b[a-z]\b)", text)
     spelled = [
-        f"{found.spots[ord(piece) - 97].row.name} {with_head(found.spots[ord(piece) - 97])}"
+        f"{found.spots[ord(piece) - 97].label} {with_head(found.spots[ord(piece) - 97])}"
         if len(piece) == 1 and piece in string.ascii_lowercase
         else re.sub(r"([-+*/])", r" \1 ", piece)
         for piece in pieces
