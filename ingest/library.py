@@ -58,8 +58,10 @@ class Library(Protocol):
         """Return the chunks of a page, in reading order; [] where it is absent or not allowed."""
         ...
 
-    async def look(self, chunks: Sequence[Chunk], *, question: str, scope: Scope) -> list[Finding]:
-        """Look at the regions of `chunks` on their page images."""
+    async def look(
+        self, chunks: Sequence[Chunk], *, question: str, scope: Scope, max_tokens: int
+    ) -> list[Finding]:
+        """Look at the regions of `chunks` on their page images, as far as `max_tokens` of a prompt reach."""
         ...
 
     async def page_image(
@@ -152,12 +154,30 @@ class Shelves:
             return []
         return await self._index.chunks(document_id=document_id, revision=document.revision, page_no=page_no)
 
-    async def look(self, chunks: Sequence[Chunk], *, question: str, scope: Scope) -> list[Finding]:
-        """Look at the regions of `chunks` on their page images; what may not be seen shows nothing."""
-        views = [await self._view(chunk, scope=scope) for chunk in chunks]
-        seen = [view for view in views if view is not None]
-        findings = iter(await self._vision.look(seen, question=question) if seen else [])
-        return [next(findings) if view is not None else Finding(outcome="nothing") for view in views]
+    async def look(
+        self, chunks: Sequence[Chunk], *, question: str, scope: Scope, max_tokens: int
+    ) -> list[Finding]:
+        """Look at the regions of `chunks` on their page images, in their order while `max_tokens` reach.
+
+        What may not be seen shows nothing. Raises ModelDown, ModelReply.
+        """
+        findings = [Finding(outcome="nothing")] * len(chunks)
+        views: dict[int, View] = {}
+        left = max_tokens
+        for place, chunk in enumerate(chunks):
+            view = await self._view(chunk, scope=scope)
+            if view is None:
+                continue
+            left -= self._vision.tokens(view.png)
+            if left < 0:
+                findings[place:] = [Finding(outcome="unlooked")] * (len(chunks) - place)
+                break
+            views[place] = view
+        if views:
+            seen = await self._vision.look(list(views.values()), question=question)
+            for place, finding in zip(views, seen, strict=True):
+                findings[place] = finding
+        return findings
 
     async def page_image(
         self,
@@ -214,7 +234,10 @@ class Shelves:
         return _best_first([*reread, *hits[len(best) :]])
 
     async def _view(self, chunk: Chunk, *, scope: Scope) -> View | None:
-        """Crop a chunk's region from its page, with the scope judged again; None where it may not be seen."""
+        """Crop a chunk's region from its page, with the scope judged again; None where it may not be seen.
+
+        Of a scan the whole page is shown: what OCR took for a paragraph may be half of something.
+        """
         if not await self.chunks([chunk.id], scope=scope):
             return None
         try:
@@ -232,10 +255,17 @@ class Shelves:
             pages_dir=source.pages_dir,
             dpi=self._settings.image_dpi,
         )
-        if not chunk.spans:
+        read_by = await self._registry.read_by(document.id, chunk.page_no)
+        scanned = read_by is None or not read_by.startswith("text-layer")
+        if not chunk.spans or (scanned and chunk.kind not in ("figure", "table")):
             return View(png=png, text=chunk.text)
         region = widened(Box.around([span.box for span in chunk.spans]))
-        return View(png=await anyio.to_thread.run_sync(cut_out, png, region), text=chunk.text, box=region)
+        return View(
+            png=await anyio.to_thread.run_sync(cut_out, png, region),
+            text=chunk.text,
+            box=region,
+            exact=not scanned and chunk.kind != "figure",
+        )
 
     async def _with_image(self, document_id: str, page_no: int, *, scope: Scope) -> Document | None:
         """Return a document of which this page can be shown; None: absent or not allowed."""

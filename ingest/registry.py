@@ -195,6 +195,12 @@ class Registry:
         row = await self._run(lambda c: c.execute(query, (document_id, page_no)).fetchone())
         return bool(row and row[0])
 
+    async def read_by(self, document_id: str, page_no: int) -> ReadBy | None:
+        """Say who read a page, None where there is none: for the library, which has judged the scope."""
+        query = "SELECT read_by FROM pages WHERE document_id = ? AND no = ?"
+        row = await self._run(lambda c: c.execute(query, (document_id, page_no)).fetchone())
+        return row[0] if row else None
+
     async def quarantine(self, row: Quarantined) -> None:
         """Note that a rail kept a document off the shelf."""
         values = asdict(row) | {"groups": json.dumps(row.groups)}

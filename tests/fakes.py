@@ -97,9 +97,10 @@ class FakeLibrary:
     shelf: list[tuple[Document, list[Chunk]]] = field(default_factory=list)
     vision: str = "ocr-layout"
     languages: tuple[str, ...] = ("en",)
-    finding: Finding = field(default_factory=lambda: Finding(outcome="nothing"))
+    finding: Finding | Exception = field(default_factory=lambda: Finding(outcome="nothing"))
     searched: list[tuple[str, Scope]] = field(default_factory=list)
     looked: list[str] = field(default_factory=list)
+    asked_of_eyes: list[tuple[str, int]] = field(default_factory=list)
     imaged: list[tuple[str, int, tuple[Box, ...], tuple[Box, ...]]] = field(default_factory=list)
 
     async def search(self, query: str, *, scope: Scope, limit: int) -> list[Hit]:
@@ -133,8 +134,13 @@ class FakeLibrary:
             if c.page_no == page_no
         ]
 
-    async def look(self, chunks: Sequence[Chunk], *, question: str, scope: Scope) -> list[Finding]:
+    async def look(
+        self, chunks: Sequence[Chunk], *, question: str, scope: Scope, max_tokens: int
+    ) -> list[Finding]:
         """Say what was scripted."""
+        self.asked_of_eyes.append((question, max_tokens))
+        if isinstance(self.finding, Exception):
+            raise self.finding
         self.looked += [c.id for c in chunks]
         return [self.finding for _ in chunks]
 

@@ -114,7 +114,7 @@ async def test_what_a_scope_does_not_allow_is_nowhere(room: Room, scope: Scope) 
     assert await library.page_image(document, 1, scope=scope) is None
     assert await library.document(document, scope=scope) is None
     assert await library.documents(scope=scope) == []
-    [finding] = await library.look([hit.chunk], question="?", scope=scope)
+    [finding] = await library.look([hit.chunk], question="?", scope=scope, max_tokens=9000)
     assert finding.outcome == "nothing"
     assert (room.vision.views, room.reader.rendered) == ([], [])
 
@@ -203,7 +203,7 @@ async def test_a_page_without_an_image_says_so_to_its_readers_and_to_nobody_else
     for scope, page_no in ((ACME, 1), (board, 2), *((one, 1) for one in FOREIGN)):
         assert await room.shelves().page_image(document, page_no, scope=scope) is None
     [hit] = await room.shelves().search("leave", scope=board, limit=5)
-    [finding] = await room.shelves().look([hit.chunk], question="?", scope=board)
+    [finding] = await room.shelves().look([hit.chunk], question="?", scope=board, max_tokens=9000)
     assert (finding.outcome, room.reader.rendered) == ("nothing", [])
 
 
@@ -226,11 +226,22 @@ def pixel(image: bytes, spot: tuple[int, int]) -> object:
 async def test_looking_shows_the_region_with_a_margin(room: Room) -> None:
     await room.add("leave.txt", "Annual leave.")
     [hit] = await room.shelves().search("leave", scope=ACME, limit=5)
-    [finding] = await room.shelves().look([hit.chunk], question="?", scope=ACME)
+    [finding] = await room.shelves().look([hit.chunk], question="?", scope=ACME, max_tokens=9000)
     [view] = room.vision.views
     assert (finding.text, view.text) == ("Annual leave.", "Annual leave.")
     assert view.box == Box(x0=0.22, y0=0.22, x1=0.78, y1=0.53)
     assert Image.open(BytesIO(view.png)).size == (112, 31)
+
+
+async def test_looking_ends_where_the_tokens_do(room: Room) -> None:
+    await room.add("leave.txt", "Annual leave.\fSick leave.\fStudy leave.")
+    hits = await room.shelves().search("leave", scope=ACME, limit=5)
+    room.vision.tokens_each = 1000
+    findings = await room.shelves().look(
+        [hit.chunk for hit in hits], question="?", scope=ACME, max_tokens=2500
+    )
+    assert [finding.outcome for finding in findings] == ["found", "found", "unlooked"]
+    assert len(room.vision.views) == 2
 
 
 async def test_the_chunks_of_a_page_come_in_reading_order(room: Room) -> None:
