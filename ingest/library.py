@@ -25,6 +25,7 @@ from ingest.pipeline import original, page_pictures
 from ingest.records import Box, Chunk, Document, Framing, Hit, Scope
 from ingest.registry import Registry
 from ingest.settings import IngestSettings
+from ingest.surroundings import around
 from ingest.vision import Finding, View, VisionModel
 
 if TYPE_CHECKING:
@@ -56,6 +57,14 @@ class Library(Protocol):
 
     async def on_page(self, document_id: str, page_no: int, *, scope: Scope) -> list[Chunk]:
         """Return the chunks of a page, in reading order; [] where it is absent or not allowed."""
+        ...
+
+    async def around(self, chunk_ids: Sequence[str], *, scope: Scope) -> dict[str, list[Chunk]]:
+        """Return what belongs to each chunk, in reading order and itself included.
+
+        Of a table that is every part, over page borders, and of all chunks the passage before and after it on
+        its page. Ids that are gone or out of scope are left out.
+        """
         ...
 
     async def look(self, chunks: Sequence[Chunk], *, question: str, scope: Scope) -> list[Finding]:
@@ -151,6 +160,20 @@ class Shelves:
         if document is None:
             return []
         return await self._index.chunks(document_id=document_id, revision=document.revision, page_no=page_no)
+
+    async def around(self, chunk_ids: Sequence[str], *, scope: Scope) -> dict[str, list[Chunk]]:
+        """Return what belongs to each chunk, in reading order and itself included (`surroundings.around`)."""
+        found: dict[str, list[Chunk]] = {}
+        pages: dict[tuple[str, int], list[Chunk]] = {}
+        for chunk in await self.chunks(chunk_ids, scope=scope):
+            near: list[Chunk] = []
+            for page_no in range(max(1, chunk.page_no - 1), chunk.page_no + 2):
+                key = (chunk.document_id, page_no)
+                if key not in pages:
+                    pages[key] = await self.on_page(chunk.document_id, page_no, scope=scope)
+                near += pages[key]
+            found[chunk.id] = around(near, chunk.id)
+        return {chunk_id: near for chunk_id, near in found.items() if near}
 
     async def look(self, chunks: Sequence[Chunk], *, question: str, scope: Scope) -> list[Finding]:
         """Look at the regions of `chunks` on their page images; what may not be seen shows nothing."""

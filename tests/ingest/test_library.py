@@ -240,6 +240,16 @@ async def test_the_chunks_of_a_page_come_in_reading_order(room: Room) -> None:
     assert [chunk.text for chunk in chunks] == [part.strip() for part in parts]
 
 
+async def test_around_a_chunk_stand_its_neighbours_on_its_page_within_scope(room: Room) -> None:
+    parts = [f"Paragraph {n} " + "word " * 30 for n in range(4)]
+    document = await room.add("long.txt", "\n\n".join(parts) + "\fNext page.")
+    first, second, third, last = await room.shelves().on_page(document, 1, scope=ACME)
+    found = await room.shelves().around([last.id, second.id, "gone"], scope=ACME)
+    assert found == {last.id: [third, last], second.id: [first, second, third]}
+    for scope in FOREIGN:
+        assert await room.shelves().around([second.id], scope=scope) == {}
+
+
 async def test_the_reranker_tips_the_order_and_reads_the_best_only(room: Room) -> None:
     for n in range(4):
         await room.add(f"{n}.txt", f"Annual leave policy, part {n}" + " words" * n)
