@@ -64,3 +64,7 @@ class IngestSettings(BaseSettings):
     """Weight of the max-normalised BM25 score beside the dense cosine."""
     rerank_weight: Annotated[float, Field(ge=0, le=2)] = 0.2
     """Weight of the reranker's probability (0 to 1) beside the fused score."""
+    name_weight: Annotated[float, Field(ge=0, le=2)] = 0.3
+    """Added to the score of what stands in a document that the question names; 0 switches it off."""
+    period_weight: Annotated[float, Field(ge=0, le=2)] = 0.15
+    """Added where its name bears the year or quarter that the question names, too."""

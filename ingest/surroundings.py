@@ -1,8 +1,8 @@
 """What belongs to a chunk: the rest of its table, else the passages before and after it.
 
-A long table is cut into several chunks, each row with its headers, and may go on over the page; its parts are
-told by standing next to each other under the same headers. What is directly above a table stays with it: there
-stand its title and its unit ("in millions").
+A long table is cut into several chunks, each row with its headers, and may go on over the page; its parts
+are told by standing next to each other under the same headers. What is directly above a table stays with it:
+there stand its title and its unit ("in millions").
 """
 
 from __future__ import annotations

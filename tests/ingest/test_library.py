@@ -240,6 +240,64 @@ async def test_the_chunks_of_a_page_come_in_reading_order(room: Room) -> None:
     assert [chunk.text for chunk in chunks] == [part.strip() for part in parts]
 
 
+async def test_a_document_that_the_question_names_comes_first(room: Room) -> None:
+    for name in ("NORTHWIND_2022_10K.txt", "NORTHWIND_2023_10K.txt", "BLUEYONDER_2022_10K.txt"):
+        await room.add(name, "Total revenue was stable.")
+    library = room.shelves()
+    for question, first in (
+        ("What was the total revenue of Blue Yonder?", "BLUEYONDER_2022_10K.txt"),
+        ("What was North Wind's total revenue in FY2023?", "NORTHWIND_2023_10K.txt"),
+        ("What was North Wind's total revenue in FY2022?", "NORTHWIND_2022_10K.txt"),
+    ):
+        hits = await library.search(question, scope=ACME, limit=3)
+        assert [hits[0].document_name, len(hits)] == [first, 3], "lifted, and nothing is left out"
+        assert hits[0].legs["document"] == pytest.approx(0.3 + 0.15 * ("FY" in question))
+    off = room.shelves(name_weight=0.0, period_weight=0.0)
+    scores = [hit.score for hit in await off.search("total revenue of Blue Yonder", scope=ACME, limit=3)]
+    assert max(scores) - min(scores) < 0.3
+
+
+async def test_a_named_document_is_found_behind_a_crowd_of_others(room: Room) -> None:
+    for n in range(30):
+        await room.add(f"other{n}.txt", "revenue revenue revenue revenue")
+    await room.add("BLUEYONDER.txt", "Income fell. A word on revenue.")
+    hits = await room.shelves(candidates=5).search("What is Blue Yonder's revenue?", scope=ACME, limit=5)
+    assert hits[0].document_name == "BLUEYONDER.txt"
+
+
+async def test_a_named_document_out_of_scope_moves_no_score(room: Room) -> None:
+    await room.add("NORTHWIND.txt", "Total revenue was stable.")
+    await room.add("SOUTHWIND.txt", "Total revenue was not stable.")
+
+    async def found(question: str) -> list[tuple[str, float]]:
+        hits = await room.shelves().search(question, scope=ACME, limit=5)
+        return [(hit.document_name, hit.score) for hit in hits]
+
+    question = "Total revenue of Blue Yonder and Northwind?"
+    before = await found(question)
+    await room.add("BLUEYONDER.txt", "Total revenue fell.", groups=("board",))
+    await room.add("LATER.txt", "Parking.")
+    after = await found(question)
+    assert [name for name, _ in after[:2]] == [name for name, _ in before]
+    board = replace(ACME, groups=("board",))
+    named = await room.shelves().search(question, scope=board, limit=2)
+    assert {hit.document_name for hit in named} == {"BLUEYONDER.txt", "NORTHWIND.txt"}
+
+
+async def test_a_document_added_or_removed_later_is_routed_to_at_once(room: Room) -> None:
+    await room.add("NORTHWIND.txt", "Total revenue was stable.")
+    library = room.shelves()
+    question = "Total revenue of Blue Yonder?"
+    [hit] = await library.search(question, scope=ACME, limit=5)
+    assert "document" not in hit.legs
+    added = await room.add("BLUEYONDER.txt", "Total revenue fell.")
+    hits = await library.search(question, scope=ACME, limit=5)
+    assert (hits[0].document_name, "document" in hits[0].legs) == ("BLUEYONDER.txt", True)
+    await room.registry.remove(added)
+    [hit] = await library.search(question, scope=ACME, limit=5)
+    assert hit.document_name == "NORTHWIND.txt"
+
+
 async def test_around_a_chunk_stand_its_neighbours_on_its_page_within_scope(room: Room) -> None:
     parts = [f"Paragraph {n} " + "word " * 30 for n in range(4)]
     document = await room.add("long.txt", "\n\n".join(parts) + "\fNext page.")

@@ -8,7 +8,9 @@ from tests.fakes import a_chunk
 
 
 def rows(*labels: str, heads: tuple[str, ...] = ("2022", "2023")) -> str:
-    return "\n".join(" | ".join((label, *(f"{head}: {n}" for n, head in enumerate(heads)))) for label in labels)
+    return "\n".join(
+        " | ".join((label, *(f"{head}: {n}" for n, head in enumerate(heads)))) for label in labels
+    )
 
 
 def texts(chunks: list[Chunk], asked: Chunk) -> list[str]:
