@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 import anyio.to_thread
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from ingest.chunk import indexed_text
 from ingest.drawing import cut_out, draw, widened
 from ingest.errors import NoPageImage
+from ingest.fusion import best_first, by_page, fused
 from ingest.index import Found, Index
 from ingest.page_images import PageFiles, PageImages, PageRenderer
 from ingest.pipeline import original, page_pictures
@@ -135,15 +135,25 @@ class Shelves:
     async def search(self, query: str, *, scope: Scope, limit: int) -> list[Hit]:
         """Dense + BM25, fused, reranked; what is named is lifted; only live revisions; best first."""
         asked = focused(query)
-        lifts = await self._lifts(asked, scope=scope)
-        found = await self._found(asked, lifts, scope=scope, limit=max(limit, self._settings.candidates))
+        named = await self._named(asked, scope=scope)
+        found = await self._found(asked, named, scope=scope, limit=max(limit, self._settings.candidates))
         live = await self._registry.live(list({one.chunk.document_id for one in found}), scope=scope)
         visible = [one for one in found if _is_live(one.chunk, live)]
-        hits = fused(visible, live, sparse_weight=self._settings.sparse_weight, lifts=lifts)
+        hits = fused(
+            visible,
+            live,
+            sparse_weight=self._settings.sparse_weight,
+            lifts={
+                one.chunk.id: named[one.chunk.document_id]
+                for one in visible
+                if one.chunk.document_id in named
+            },
+        )
+        hits = by_page(hits, weight=self._settings.page_weight)
         return (await self._reranked(asked, hits))[:limit]
 
     async def _found(
-        self, asked: str, lifts: Mapping[str, float], *, scope: Scope, limit: int
+        self, asked: str, named: Mapping[str, float], *, scope: Scope, limit: int
     ) -> list[Found]:
         """Search everything in `scope` and, apart, the documents named: a big library must not hide these."""
         find = partial(
@@ -153,21 +163,17 @@ class Shelves:
             limit=limit,
         )
         found = await find(scope=scope)
-        if lifts:
-            found += await find(scope=replace(scope, documents=tuple(lifts)))
+        if named:
+            found += await find(scope=replace(scope, documents=tuple(named)))
         return list({one.chunk.id: one for one in found}.values())
 
-    async def _lifts(self, question: str, *, scope: Scope) -> dict[str, float]:
+    async def _named(self, question: str, *, scope: Scope) -> dict[str, float]:
         """Return what is added to the score of each document that the question names, by id."""
         if scope.documents is not None and len(scope.documents) < 2:
             return {}
         fits = (await self._cards.within(scope)).fits(question)
         name, period = self._settings.name_weight, self._settings.period_weight
-        return {
-            document_id: name * fit.name + period * fit.period
-            for document_id, fit in fits.items()
-            if fit.name
-        }
+        return {one: name * fit.name + period * fit.period for one, fit in fits.items() if fit.name}
 
     async def rerank(self, query: str, passages: Sequence[str]) -> list[float]:
         """Score passages against `query` with the cross-encoder (order only), in the order given.
@@ -265,7 +271,7 @@ class Shelves:
             )
             for hit, logit, probability in zip(best, logits, _sigmoid(logits), strict=True)
         ]
-        return _best_first([*reread, *hits[len(best) :]])
+        return best_first([*reread, *hits[len(best) :]])
 
     async def _view(self, chunk: Chunk, *, scope: Scope) -> View | None:
         """Crop a chunk's region from its page, with the scope judged again; None where it may not be seen."""
@@ -322,47 +328,6 @@ class _CardsKept:
         while len(self._kept) > _SCOPES_KEPT:
             self._kept.popitem(last=False)
         return kept[1]
-
-
-def fused(
-    found: Sequence[Found],
-    live: Mapping[str, Document],
-    *,
-    sparse_weight: float,
-    lifts: Mapping[str, float] = MappingProxyType({}),
-) -> list[Hit]:
-    """Fuse two legs by score, best first: cosine + weight x BM25 / best BM25 of this search + lift.
-
-    By score and not by rank: on SciFact .741 against .705 for reciprocal ranks. What the dense leg did not
-    bring has at most the cosine of the last that it did; what the sparse leg did not bring has none.
-    """
-    floor = min((one.dense for one in found if one.dense is not None), default=0.0)
-    top = max((one.sparse for one in found if one.sparse is not None), default=0.0) or 1.0
-    return _best_first(
-        [
-            Hit(
-                chunk=one.chunk,
-                document_name=live[one.chunk.document_id].name,
-                score=(floor if one.dense is None else one.dense)
-                + sparse_weight * (one.sparse or 0.0) / top
-                + lifts.get(one.chunk.document_id, 0.0),
-                legs={
-                    leg: score
-                    for leg, score in (
-                        ("dense", one.dense),
-                        ("sparse", one.sparse),
-                        ("document", lifts.get(one.chunk.document_id)),
-                    )
-                    if score is not None
-                },
-            )
-            for one in found
-        ]
-    )
-
-
-def _best_first(hits: Sequence[Hit]) -> list[Hit]:
-    return sorted(hits, key=lambda hit: (-hit.score, hit.chunk.id))
 
 
 def _is_live(chunk: Chunk, live: dict[str, Document]) -> bool:

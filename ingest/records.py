@@ -217,7 +217,7 @@ class Hit:
     chunk: Chunk
     document_name: str
     score: float
-    #: The legs behind the score ("dense", "sparse", "rerank", "document": what its being named added), for
+    #: The legs behind the score ("dense", "sparse", "rerank", "lift": what being named added), for
     #: traces; absent where a leg did not see it.
     legs: dict[str, float] = field(default_factory=dict)
 

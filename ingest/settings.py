@@ -68,3 +68,5 @@ class IngestSettings(BaseSettings):
     """Added to the score of what stands in a document that the question names; 0 switches it off."""
     period_weight: Annotated[float, Field(ge=0, le=2)] = 0.15
     """Added where its name bears the year or quarter that the question names, too."""
+    page_weight: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Weight of a page's other passages beside each of its passages; 0 switches it off."""

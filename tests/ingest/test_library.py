@@ -11,14 +11,13 @@ import pytest
 from PIL import Image
 
 from ingest.errors import NoPageImage
-from ingest.index import Found, Index
-from ingest.library import Shelves, fused
+from ingest.index import Index
+from ingest.library import Shelves
 from ingest.page_images import LARGE, SMALL
 from ingest.pipeline import Pipeline, original
 from ingest.records import Box, Framing, Scope
 from ingest.registry import Registry
 from ingest.settings import IngestSettings
-from tests.fakes import a_chunk, a_document
 from tests.ingest.shelf_fakes import (
     LOCAL_INDEX_WARNING,
     FakeEmbedder,
@@ -251,7 +250,7 @@ async def test_a_document_that_the_question_names_comes_first(room: Room) -> Non
     ):
         hits = await library.search(question, scope=ACME, limit=3)
         assert [hits[0].document_name, len(hits)] == [first, 3], "lifted, and nothing is left out"
-        assert hits[0].legs["document"] == pytest.approx(0.3 + 0.15 * ("FY" in question))
+        assert hits[0].legs["lift"] == pytest.approx(0.3 + 0.15 * ("FY" in question))
     off = room.shelves(name_weight=0.0, period_weight=0.0)
     scores = [hit.score for hit in await off.search("total revenue of Blue Yonder", scope=ACME, limit=3)]
     assert max(scores) - min(scores) < 0.3
@@ -289,10 +288,10 @@ async def test_a_document_added_or_removed_later_is_routed_to_at_once(room: Room
     library = room.shelves()
     question = "Total revenue of Blue Yonder?"
     [hit] = await library.search(question, scope=ACME, limit=5)
-    assert "document" not in hit.legs
+    assert "lift" not in hit.legs
     added = await room.add("BLUEYONDER.txt", "Total revenue fell.")
     hits = await library.search(question, scope=ACME, limit=5)
-    assert (hits[0].document_name, "document" in hits[0].legs) == ("BLUEYONDER.txt", True)
+    assert (hits[0].document_name, "lift" in hits[0].legs) == ("BLUEYONDER.txt", True)
     await room.registry.remove(added)
     [hit] = await library.search(question, scope=ACME, limit=5)
     assert hit.document_name == "NORTHWIND.txt"
@@ -330,27 +329,3 @@ async def test_no_reranker_and_a_reranker_of_zero_hits_leave_the_fused_order(roo
     assert off == plain
     scores = await room.shelves().rerank("annual leave", ["annual leave", "parking"])
     assert scores[0] > scores[1]
-
-
-def test_fusion_adds_the_normalised_words_score_to_the_cosine() -> None:
-    document = a_document()
-    both, dense, sparse = (a_chunk(text, place=n) for n, text in enumerate(("both", "dense", "sparse")))
-    hits = fused(
-        [
-            Found(chunk=sparse, dense=None, sparse=8.0),
-            Found(chunk=dense, dense=0.5, sparse=None),
-            Found(chunk=both, dense=0.8, sparse=4.0),
-        ],
-        {document.id: document},
-        sparse_weight=0.5,
-    )
-    assert [(hit.chunk.text, hit.score) for hit in hits] == [
-        ("both", pytest.approx(0.8 + 0.25)),
-        ("sparse", pytest.approx(0.5 + 0.5)),
-        ("dense", pytest.approx(0.5)),
-    ]
-    assert hits[1].legs == {"sparse": 8.0}
-
-
-def test_fusion_of_nothing_is_nothing() -> None:
-    assert fused([], {}, sparse_weight=0.3) == []
