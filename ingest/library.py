@@ -6,6 +6,7 @@ deleted or revoked document is gone from old answers too.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 #: Scopes of which the documents' cards are remembered.
 _SCOPES_KEPT = 32
+#: Passages that the reranker reads between two looks at the clock: a full batch and no more.
+_READ_AT_ONCE = 8
 #: A page as PNG, whole, to be read.
 WHOLE = Framing()
 
@@ -260,8 +263,7 @@ class Shelves:
         best = hits[: self._settings.reranked]
         if self._reranker is None or not best:
             return hits
-        passages = [indexed_text(hit.chunk, document_name=hit.document_name) for hit in best]
-        logits = await self._reranker.score(query, passages)
+        logits = await self._logits(query, best)
         weight = self._settings.rerank_weight
         reread = [
             replace(
@@ -269,9 +271,23 @@ class Shelves:
                 score=hit.score + weight * float(probability),
                 legs=hit.legs | {"rerank": float(logit)},
             )
-            for hit, logit, probability in zip(best, logits, _sigmoid(logits), strict=True)
+            for hit, logit, probability in zip(best, logits, _sigmoid(logits), strict=False)
         ]
-        return best_first([*reread, *hits[len(best) :]])
+        unread = [replace(hit, legs=hit.legs | {"unread": 1.0}) for hit in best[len(reread) :]]
+        return best_first([*reread, *unread, *hits[len(best) :]])
+
+    async def _logits(self, query: str, hits: Sequence[Hit]) -> NDArray[np.float32]:
+        """Score the best of `hits`, as many as the time for it allows: (n,) float32, n <= len(hits)."""
+        assert self._reranker is not None
+        deadline = time.monotonic() + self._settings.rerank_budget_s
+        read = [np.empty(0, dtype=np.float32)]
+        for at in range(0, len(hits), _READ_AT_ONCE):
+            if time.monotonic() >= deadline:
+                break
+            part = hits[at : at + _READ_AT_ONCE]
+            passages = [indexed_text(hit.chunk, document_name=hit.document_name) for hit in part]
+            read.append(await self._reranker.score(query, passages))
+        return np.concatenate(read)
 
     async def _view(self, chunk: Chunk, *, scope: Scope) -> View | None:
         """Crop a chunk's region from its page, with the scope judged again; None where it may not be seen."""

@@ -60,6 +60,8 @@ class IngestSettings(BaseSettings):
     """Hits each leg of a search brings before fusion."""
     reranked: Annotated[int, Field(ge=0, le=100)] = 16
     """Hits that the reranker reads; 0 switches it off."""
+    rerank_budget_s: Annotated[float, Field(ge=0)] = 5.0
+    """Longest that reranking one search may take; hits that it did not reach keep their score and say so."""
     sparse_weight: Annotated[float, Field(ge=0, le=2)] = 0.2
     """Weight of the max-normalised BM25 score beside the dense cosine."""
     rerank_weight: Annotated[float, Field(ge=0, le=2)] = 0.2

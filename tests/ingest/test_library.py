@@ -320,6 +320,20 @@ async def test_the_reranker_tips_the_order_and_reads_the_best_only(room: Room) -
     assert [hit.score for hit in tipped] == sorted((hit.score for hit in tipped), reverse=True)
 
 
+async def test_when_the_rerankers_time_is_up_what_it_did_not_read_keeps_its_place_and_says_so(
+    room: Room,
+) -> None:
+    for n in range(3):
+        await room.add(f"{n}.txt", f"Annual leave policy, part {n}" + " words" * n)
+    plain = await room.shelves().search("annual leave policy", scope=ACME, limit=3)
+    reranker = FakeReranker(prefers=plain[2].chunk.text)
+    library = room.shelves(reranker=reranker, reranked=2, rerank_budget_s=0.0)
+    hits = await library.search("annual leave policy", scope=ACME, limit=3)
+    assert [hit.chunk.id for hit in hits] == [hit.chunk.id for hit in plain]
+    assert ["unread" in hit.legs for hit in hits] == [True, True, False]
+    assert reranker.read == []
+
+
 async def test_no_reranker_and_a_reranker_of_zero_hits_leave_the_fused_order(room: Room) -> None:
     await room.add("leave.txt", "Annual leave.\fSick leave.")
     plain = await room.shelves().search("annual leave", scope=ACME, limit=4)
