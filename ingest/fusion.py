@@ -76,5 +76,5 @@ def _beside(pages: Mapping[tuple[str, int], Sequence[float]], hit: Hit, own: flo
 
 
 def _legs(one: Found, lift: float | None) -> dict[str, float]:
-    seen = (("dense", one.dense), ("sparse", one.sparse), ("lift", lift))
+    seen = (("dense", one.dense), ("sparse", one.sparse), ("lift", lift or None))
     return {leg: score for leg, score in seen if score is not None}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from ingest.index import Found, Index
 from ingest.page_images import PageFiles, PageImages, PageRenderer
 from ingest.pipeline import original, page_pictures
 from ingest.records import Box, Chunk, Document, Framing, Hit, Scope
+from ingest.references import Pointed, is_meant, pointed
 from ingest.registry import Registry
 from ingest.routing import Cards
 from ingest.settings import IngestSettings
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 _SCOPES_KEPT = 32
 #: Passages that the reranker reads between two looks at the clock: a full batch and no more.
 _READ_AT_ONCE = 8
+#: Most pages of one question that are brought by their numbers.
+_PAGES_NAMED = 10
 #: A page as PNG, whole, to be read.
 WHOLE = Framing()
 
@@ -137,9 +140,13 @@ class Shelves:
 
     async def search(self, query: str, *, scope: Scope, limit: int) -> list[Hit]:
         """Dense + BM25, fused, reranked; what is named is lifted; only live revisions; best first."""
-        asked = focused(query)
+        asked = query if self._settings.wording == "asked" else focused(query)
         named = await self._named(asked, scope=scope)
-        found = await self._found(asked, named, scope=scope, limit=max(limit, self._settings.candidates))
+        # A page number means something where one document is asked, and nothing among many.
+        at = pointed(asked) if scope.documents is not None and len(scope.documents) == 1 else Pointed()
+        found = await self._on_pages(at.pages, scope=scope)
+        found += await self._found(asked, named, scope=scope, limit=max(limit, self._settings.candidates))
+        found = list({one.chunk.id: one for one in found}.values())
         live = await self._registry.live(list({one.chunk.document_id for one in found}), scope=scope)
         visible = [one for one in found if _is_live(one.chunk, live)]
         hits = fused(
@@ -147,9 +154,9 @@ class Shelves:
             live,
             sparse_weight=self._settings.sparse_weight,
             lifts={
-                one.chunk.id: named[one.chunk.document_id]
+                one.chunk.id: named.get(one.chunk.document_id, 0.0)
+                + self._settings.reference_weight * is_meant(at, one.chunk)
                 for one in visible
-                if one.chunk.document_id in named
             },
         )
         hits = by_page(hits, weight=self._settings.page_weight)
@@ -161,14 +168,23 @@ class Shelves:
         """Search everything in `scope` and, apart, the documents named: a big library must not hide these."""
         find = partial(
             self._index.search,
-            text=f"{asked} {underlying(asked)}".strip(),
+            text=f"{asked} {underlying(asked)}" if self._settings.wording == "measures" else asked,
             vector=await self._embedder.embed_query(asked),
             limit=limit,
         )
         found = await find(scope=scope)
         if named:
             found += await find(scope=replace(scope, documents=tuple(named)))
-        return list({one.chunk.id: one for one in found}.values())
+        return found
+
+    async def _on_pages(self, pages: Iterable[int], *, scope: Scope) -> list[Found]:
+        """Bring the pages that are asked for by number: no leg finds these by their words."""
+        found: list[Found] = []
+        for page_no in sorted(pages)[:_PAGES_NAMED]:
+            for document_id in scope.documents or ():
+                chunks = await self.on_page(document_id, page_no, scope=scope)
+                found += [Found(chunk=chunk, dense=None, sparse=None) for chunk in chunks]
+        return found
 
     async def _named(self, question: str, *, scope: Scope) -> dict[str, float]:
         """Return what is added to the score of each document that the question names, by id."""

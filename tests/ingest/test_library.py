@@ -297,6 +297,24 @@ async def test_a_document_added_or_removed_later_is_routed_to_at_once(room: Room
     assert hit.document_name == "NORTHWIND.txt"
 
 
+async def test_a_page_asked_for_by_number_is_found_in_the_one_document_that_is_asked(room: Room) -> None:
+    pages = [f"Blue bars on this sheet, {n}" for n in range(1, 30)]
+    pages[11] = "Parking is free."
+    document = await room.add("slides.txt", "\f".join(pages))
+    await room.add("other.txt", "\f".join(pages))
+    own = replace(ACME, documents=(document,))
+    library = room.shelves(candidates=5, reference_weight=1.0)
+    [first, *_] = await library.search("What do the blue bars on page 12 say?", scope=own, limit=5)
+    assert (first.chunk.page_no, first.legs["lift"]) == (12, 1.0)
+    everywhere = await library.search("What do the blue bars on page 12 say?", scope=ACME, limit=5)
+    assert all("lift" not in hit.legs for hit in everywhere), "among many documents it means nothing"
+    beyond = await library.search("What do the blue bars on page 99 say?", scope=own, limit=5)
+    assert [hit.document_name for hit in beyond] == ["slides.txt"] * 5
+    for scope in FOREIGN:
+        narrowed = replace(scope, documents=(document,)) if scope.documents is None else scope
+        assert await library.search("What is on page 12?", scope=narrowed, limit=5) == []
+
+
 async def test_around_a_chunk_stand_its_neighbours_on_its_page_within_scope(room: Room) -> None:
     parts = [f"Paragraph {n} " + "word " * 30 for n in range(4)]
     document = await room.add("long.txt", "\n\n".join(parts) + "\fNext page.")
