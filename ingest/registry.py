@@ -175,6 +175,10 @@ class Registry:
         rows = await self._run(lambda c: c.execute(query, (scope.tenant,)).fetchall())
         return [document for document in map(_document, rows) if scope.allows(document)]
 
+    async def version(self) -> tuple[int, int]:
+        """Return what changes with every change of the registry, whoever makes it."""
+        return await self._run(lambda c: (c.execute("PRAGMA data_version").fetchone()[0], c.total_changes))
+
     async def collections(self, *, tenant: str) -> tuple[str, ...]:
         """Name the collections in which a tenant has live documents."""
         query = "SELECT DISTINCT collection FROM documents WHERE tenant = ? ORDER BY collection"

@@ -30,6 +30,7 @@ from ingest.records import (
     document_id,
 )
 from ingest.served import Call, Message, Reasoning
+from ingest.surroundings import around
 from ingest.vision import Finding
 
 # --- agent
@@ -133,6 +134,14 @@ class FakeLibrary:
             for c in chunks
             if c.page_no == page_no
         ]
+
+    async def around(self, chunk_ids: Sequence[str], *, scope: Scope) -> dict[str, list[Chunk]]:
+        """Return what belongs to each, as the library does."""
+        found: dict[str, list[Chunk]] = {}
+        for chunk in await self.chunks(chunk_ids, scope=scope):
+            chunks = next(chunks for d, chunks in self.shelf if d.id == chunk.document_id)
+            found[chunk.id] = around(sorted(chunks, key=lambda c: c.page_no), chunk.id)
+        return found
 
     async def look(
         self, chunks: Sequence[Chunk], *, question: str, scope: Scope, max_tokens: int
