@@ -51,3 +51,5 @@ class AgentSettings(BaseSettings):
     """Rows of one table shown to the local model: with more it answers from a neighbour of the right one."""
     min_question_cover: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of the question's content words that evidence must hold to be quoted as its answer."""
+    min_quote_cover: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """The same where a model was asked first and nothing of what it said stood."""

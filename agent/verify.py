@@ -14,6 +14,7 @@ from functools import partial
 from langgraph.runtime import Runtime
 
 from agent import words
+from agent.proof import proven
 from agent.state import Drafted, Run, Source, State
 
 #: What numbers a heading or an item is no figure of the text.
@@ -45,6 +46,8 @@ async def carry(draft: Drafted, sources: list[Source], *, run: Run, question: st
         least_short=settings.min_short_support,
     )
     cited = [s for s in sources if s.n in draft["evidence"]]
+    if draft.get("sums"):
+        return draft if await proven(draft, cited, run=run, question=question) else None
     stands = bool(cited) and judge(text, cited)
     claim = claim_of(text, question)
     if stands and await _ranked(claim, cited, sources, run=run):
