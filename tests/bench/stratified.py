@@ -1,6 +1,6 @@
 """Choose a fixed part of a file of questions, each type with its share, by a seeded rule.
 
-`python tests/bench/stratified.py QUESTIONS.jsonl 48 > ids.txt`, for `pagewarden eval --ids ids.txt`. Types get
+`python tests/bench/stratified.py QUESTIONS.jsonl 48 > ids.txt`, for `pagewarden eval --ids`. Types get
 places by largest remainder, one at least; within a type the places are shared by scope; who takes them is
 decided by the sha256 of the seed and the id, so that nobody chose.
 """
