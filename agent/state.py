@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, NotRequired, Protocol, TypedDict
 
-from agent.records import Citation, Question, Step, WrittenBy
+from agent.records import Citation, Facts, Question, Step, WrittenBy
 from agent.settings import AgentSettings
 from guardrails.records import Hop, Verdict
 from ingest.library import Library
@@ -64,6 +64,8 @@ class Drafted(TypedDict):
 
     text: str
     evidence: list[int]
+    #: Which question of the plan it answers; where absent, the whole one.
+    question: NotRequired[str]
     #: Its figures that stand on no page because they were computed.
     sums: NotRequired[list[Sum]]
 
@@ -93,6 +95,18 @@ class State(TypedDict, total=False):
     reason: str
     #: What the last node did, for people; empty where there is nothing to tell.
     told: str
+    #: Its details for the trace; taken out before the state is stored.
+    facts: Facts
+
+
+def dropped(state: State, reason: str) -> State:
+    """Return the update that drops the draft and tells why, by a code: its words passed no rail."""
+    return {
+        "draft": None,
+        "dropped": state.get("dropped", 0) + 1,
+        "told": f"Left out a sentence: {reason.replace('_', ' ')}",
+        "facts": {"dropped": reason},
+    }
 
 
 class Rails(Protocol):

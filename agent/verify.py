@@ -14,7 +14,7 @@ from functools import partial
 from langgraph.runtime import Runtime
 
 from agent import words
-from agent.state import Drafted, Run, Source, State
+from agent.state import Drafted, Run, Source, State, dropped
 
 #: What numbers a heading or an item is no figure of the text.
 _ORDINAL = re.compile(r"^\(?\d{1,3}(?:\.\d{1,3})*[.)]?(?=\s+[A-Z]|\s*$)")
@@ -28,10 +28,11 @@ async def verify(state: State, runtime: Runtime[Run]) -> State:
     draft = state.get("draft")
     assert draft is not None, "the graph routes here only with a draft"
     sources = await run.sources(state)
-    carried = await carry(draft, sources, run=run, question=state["standalone"])
+    question = draft.get("question", state["standalone"])
+    carried = await carry(draft, sources, run=run, question=question)
     if carried is None:
-        return {"draft": None, "dropped": state.get("dropped", 0) + 1, "told": ""}
-    return {"draft": carried, "told": ""}
+        return dropped(state, "unsupported")
+    return {"draft": {**draft, **carried}, "told": ""}
 
 
 async def carry(draft: Drafted, sources: list[Source], *, run: Run, question: str) -> Drafted | None:
