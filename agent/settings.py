@@ -47,3 +47,7 @@ class AgentSettings(BaseSettings):
     """Rows of one table shown to the local model: with more it answers from a neighbour of the right one."""
     min_question_cover: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of the question's content words that evidence must hold to be quoted as its answer."""
+    min_confidence: Annotated[float | None, Field(ge=0, le=1)] = None
+    """A sentence less sure than this is not shown; unset takes the calibrated threshold, 0 shows all."""
+    nearest: Annotated[int, Field(ge=0, le=10)] = 3
+    """Pages named with an abstention, those that came nearest."""

@@ -12,7 +12,8 @@ from functools import partial
 
 from langgraph.runtime import Runtime
 
-from agent.state import Drafted, Run, Source, State
+from agent.confidence import calibration, signs
+from agent.state import Drafted, Run, Source, State, dropped
 from agent.support import Lack, claim_of, lack
 
 
@@ -22,10 +23,18 @@ async def verify(state: State, runtime: Runtime[Run]) -> State:
     draft = state.get("draft")
     assert draft is not None, "the graph routes here only with a draft"
     sources = await run.sources(state)
-    carried, _why = await carry(draft, sources, run=run, question=state["standalone"])
+    question = draft.get("question", state["standalone"])
+    carried, why = await carry(draft, sources, run=run, question=question)
     if carried is None:
-        return {"draft": None, "dropped": state.get("dropped", 0) + 1, "told": ""}
-    return {"draft": carried, "told": ""}
+        return dropped(state, why)
+    found = await weighed(carried, sources, run=run, question=question)
+    confidence = round(calibration().confidence(found), 4)
+    run.confidence = max(run.confidence, confidence)
+    facts = {"confidence": confidence, "signs": {name: round(value, 4) for name, value in found.items()}}
+    if not _sure(confidence, run):
+        update = dropped(state, "unsure")
+        return update | {"facts": {**update["facts"], **facts}}
+    return {"draft": carried, "told": f"Checked a sentence: {confidence:.2f} sure", "facts": facts}
 
 
 async def carry(
@@ -51,6 +60,35 @@ async def carry(
     scores = await run.library.rerank(claim, [s.text for s in able])
     best = max(zip(scores, able, strict=True), key=lambda pair: pair[0])[1]
     return {**draft, "evidence": [best.n]}, ""
+
+
+def _sure(confidence: float, run: Run) -> bool:
+    """Say whether a sentence is sure enough to be shown; once one was, the next ones add to it."""
+    least = run.settings.min_confidence
+    return confidence >= (calibration().threshold if least is None else least) or bool(run.citations)
+
+
+async def weighed(draft: Drafted, sources: list[Source], *, run: Run, question: str) -> dict[str, float]:
+    """Gather the signs of a sentence that stands (`confidence.signs`); its pages are read for their words."""
+    cited = [s for s in sources if s.n in draft["evidence"]]
+    places = {(s.chunk.document_id, s.chunk.page_no) for s in cited}
+    chunks = [
+        chunk
+        for document_id, page_no in sorted(places)
+        for chunk in await run.library.on_page(document_id, page_no, scope=run.question.scope)
+    ]
+    heading = cited[0].chunk.heading.rpartition(" > ")[2]
+    passages = [f"{heading}: {draft['text']}", f"{cited[0].title}\n{heading}\n{cited[0].text}"]
+    here, chunk_logit = await run.library.rerank(question, passages)
+    return signs(
+        question,
+        draft["text"],
+        cited=cited,
+        sources=sources,
+        pages="\n".join(f"{chunk.heading}\n{chunk.text}" for chunk in chunks),
+        logits=(here, chunk_logit),
+        computed=bool(draft.get("sums")),
+    )
 
 
 async def _ranked(sentence: str, cited: list[Source], sources: list[Source], *, run: Run) -> bool:
