@@ -106,9 +106,10 @@ def told(node: Node) -> Telling:
     async def telling(state: State, *, runtime: Runtime[Run]) -> State:
         start = time.perf_counter()
         update = await node(state, runtime)
+        facts = update.pop("facts", {})
         if label := update.get("told"):
             ms = (time.perf_counter() - start) * 1000
-            runtime.stream_writer(Step(node=node.__name__, label=label, ms=round(ms, 1)))
+            runtime.stream_writer(Step(node=node.__name__, label=label, ms=round(ms, 1), facts=facts))
         return update
 
     return telling

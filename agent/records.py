@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +12,10 @@ Kind = Literal["answer", "abstention", "refusal"]
 WrittenBy = Literal["served", "local", "quotes"]
 #: Why there is no answer: abstentions say what the evidence lacks; refusals name the rail's code.
 AbstentionReason = Literal["no_evidence", "conflicting_evidence", "cannot_see", "empty_library", "budget"]
+
+
+#: Details of a step: values that JSON has.
+Facts = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +73,8 @@ class Step:
     #: For people: 'Searched "capital expenditures 2024"'.
     label: str
     ms: float
+    #: What lies behind the label, for the trace: never a word that has not passed the rails.
+    facts: Facts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

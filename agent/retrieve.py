@@ -25,6 +25,8 @@ async def retrieve(state: State, runtime: Runtime[Run]) -> State:
     empty = not any(task.result() for task in tasks) and not await run.library.documents(
         scope=run.question.scope
     )
+    run.searched += [q for q in queries if q not in run.searched]
+    run.seen |= {one["chunk_id"]: one for one in evidence}
     told = "Searched " + ", ".join(f"“{_short(q)}”" for q in queries)
     return {"evidence": evidence, "reason": "empty_library" if empty else "", "told": told}
 

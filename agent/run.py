@@ -70,6 +70,20 @@ class GuardedAgent:
         self._conversing = ask_graph(threads.saver) if threads is not None else None
         self._searching = search_graph()
 
+    @property
+    def library(self) -> Library:
+        """What it reads."""
+        return self._library
+
+    @property
+    def model(self) -> LanguageModel | None:
+        """Who writes; None where it quotes."""
+        return self._model
+
+    def over(self, library: Library) -> GuardedAgent:
+        """Return the same agent over another library; it keeps no threads."""
+        return GuardedAgent(library=library, rails=self._rails, model=self._model, settings=self._settings)
+
     async def ask(self, question: Question) -> AsyncGenerator[Event, None]:
         """Yield steps and released sentences, then exactly one Answer. Close it to cancel (aclosing).
 

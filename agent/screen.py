@@ -10,7 +10,7 @@ from __future__ import annotations
 from langgraph.runtime import Runtime
 
 from agent.records import Turn
-from agent.state import Run, State, StoredTurn
+from agent.state import Run, State, StoredTurn, dropped
 
 #: What a refused caller is told. It names the rail's kind, never the rule that matched.
 REFUSALS = {
@@ -69,7 +69,7 @@ async def screen_answer(state: State, runtime: Runtime[Run]) -> State:
     released = " ".join(sentence["text"] for sentence in state.get("sentences", []))
     (verdict,) = await run.rails.screen("answer", [draft["text"]], released=released)
     if not verdict.allowed:
-        return {"draft": None, "dropped": state.get("dropped", 0) + 1, "told": ""}
+        return dropped(state, f"rail_{verdict.code}")
     return {"draft": {**draft, "text": verdict.text}, "told": ""}
 
 

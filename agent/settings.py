@@ -53,3 +53,7 @@ class AgentSettings(BaseSettings):
     """Share of the question's content words that evidence must hold to be quoted as its answer."""
     min_quote_cover: Annotated[float, Field(ge=0, le=1)] = 0.75
     """The same where a model was asked first and nothing of what it said stood."""
+    min_confidence: Annotated[float | None, Field(ge=0, le=1)] = None
+    """A sentence less sure than this is not shown; unset takes the calibrated threshold, 0 shows all."""
+    nearest: Annotated[int, Field(ge=0, le=10)] = 3
+    """Pages named with an abstention, those that came nearest."""

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, NotRequired, Protocol, TypedDict
 
-from agent.records import Citation, Question, Step, WrittenBy
+from agent.records import Citation, Facts, Question, Step, WrittenBy
 from agent.settings import AgentSettings
 from guardrails.records import Hop, Verdict
 from ingest.library import Library
@@ -64,6 +64,8 @@ class Drafted(TypedDict):
 
     text: str
     evidence: list[int]
+    #: Which question of the plan it answers; where absent, the whole one.
+    question: NotRequired[str]
     #: Its figures that stand on no page because they were computed.
     sums: NotRequired[list[Sum]]
 
@@ -93,6 +95,18 @@ class State(TypedDict, total=False):
     reason: str
     #: What the last node did, for people; empty where there is nothing to tell.
     told: str
+    #: Its details for the trace; taken out before the state is stored.
+    facts: Facts
+
+
+def dropped(state: State, reason: str) -> State:
+    """Return the update that drops the draft and tells why, by a code: its words passed no rail."""
+    return {
+        "draft": None,
+        "dropped": state.get("dropped", 0) + 1,
+        "told": f"Left out a sentence: {reason.replace('_', ' ')}",
+        "facts": {"dropped": reason},
+    }
 
 
 class Rails(Protocol):
@@ -165,6 +179,13 @@ class Run:
     #: The open draft; one round of writing.
     draft: AsyncGenerator[Drafted, None] | None = None
     citations: list[Citation] = field(default_factory=list)
+    #: Of the sentence that was surest so far, shown or not.
+    confidence: float = 0.0
+    #: What was searched for, and the hits of all rounds by chunk id.
+    searched: list[str] = field(default_factory=list)
+    seen: dict[str, Kept] = field(default_factory=dict)
+    #: Of an abstention: what came nearest.
+    nearest: list[Citation] = field(default_factory=list)
 
     @property
     def left_s(self) -> float:
@@ -179,7 +200,10 @@ class Run:
 
     async def sources(self, state: State) -> list[Source]:
         """Read the kept evidence again through the caller's scope; what is gone is left out."""
-        kept = state.get("evidence", [])
+        return await self.read(state.get("evidence", []))
+
+    async def read(self, kept: list[Kept]) -> list[Source]:
+        """Read hits again through the scope, numbered as they come; what no rail passed is left out."""
         chunks = await self.library.chunks([k["chunk_id"] for k in kept], scope=self.question.scope)
         alive = {chunk.id: chunk for chunk in chunks}
         return [
