@@ -34,7 +34,9 @@ async def release(state: State, runtime: Runtime[Run]) -> State:
     assert draft is not None, "the graph routes here only with a screened draft"
     sources = {s.n: s for s in await run.sources(state)}
     cited = [sources[n] for n in draft["evidence"] if n in sources]
-    if not cited:  # the document went away while the sentence was being checked
+    if (
+        not cited and state.get("about") != "courtesy"
+    ):  # the document went away while the sentence was being checked
         return dropped(state, "document_gone")
     known = len(run.citations)
     question = draft.get("question", state["standalone"])

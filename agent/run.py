@@ -94,7 +94,8 @@ class GuardedAgent:
             "dropped": 0,
             "refused": "",
             "reason": "",
-            "told": "",
+            "found": [],
+            "about": "",
         }
         stream = graph.astream(
             fresh,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from langgraph.runtime import Runtime
 
 from agent.records import Turn
+from agent.retrieve import merge
 from agent.state import Run, State, StoredTurn, dropped
 
 #: What a refused caller is told. It names the rail's kind, never the rule that matched.
@@ -47,7 +48,7 @@ async def screen_question(state: State, runtime: Runtime[Run]) -> State:
 async def screen_evidence(state: State, runtime: Runtime[Run]) -> State:
     """Judge the text of every kept hit; what is stopped is no evidence."""
     run = runtime.context
-    kept = state.get("evidence", [])
+    kept = merge(state.get("found", []), limit=run.limit)
     chunks = await run.library.chunks([k["chunk_id"] for k in kept], scope=run.question.scope)
     fresh = [chunk for chunk in chunks if chunk.id not in run.passed]
     verdicts = await run.rails.screen("evidence", [chunk.text for chunk in fresh]) if fresh else ()
@@ -58,7 +59,11 @@ async def screen_evidence(state: State, runtime: Runtime[Run]) -> State:
     told = f"Kept {len(standing)} passages from {pages} pages" + (
         f", {stopped} stopped by the rails" if stopped else ""
     )
-    return {"evidence": standing, "told": told}
+    facts = {"kept": [f"{k['name']} p. {k['page_no']}" for k in standing], "stopped": stopped}
+    update: State = {"evidence": standing, "told": told, "facts": facts}
+    if not kept and not await run.library.documents(scope=run.question.scope):
+        update["reason"] = "empty_library"
+    return update
 
 
 async def screen_answer(state: State, runtime: Runtime[Run]) -> State:

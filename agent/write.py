@@ -124,10 +124,7 @@ class LocalWriter:
 
     async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
         """Propose what the model says of each source; for several queries one answer each."""
-        several = (
-            state["queries"] if len(state["queries"]) > 1 and state["round"] == 1 else [state["standalone"]]
-        )
-        for question in several:
+        for question in asked_of(state):
             released = len(run.citations)
             for source, text in (await focused(run, question, sources))[: run.settings.local_sources]:
                 run.shown.add(source.chunk.id)
@@ -135,7 +132,11 @@ class LocalWriter:
                 asked = prompt(question, [(source, text)])
                 async with aclosing(said(self._model, SYSTEM_SMALL, asked, run)) as pieces:
                     async for piece in pieces:
-                        yield {"text": unmark(piece)["text"], "evidence": [source.n]}
+                        yield {
+                            "text": unmark(piece)["text"],
+                            "evidence": [source.n],
+                            "question": question,
+                        }
                 ms = round((time.perf_counter() - start) * 1000, 1)
                 run.tell(Step(node="write", label=f"Read {source.name}, page {source.chunk.page_no}", ms=ms))
                 if len(run.citations) > released:
@@ -148,16 +149,25 @@ class QuoteWriter:
     writes_as: WrittenBy = "quotes"
 
     async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
-        """Yield the best supporting sentence and at most one more that is nearly as good."""
-        question = state["standalone"]
+        """Yield the best supporting sentence and one nearly as good; of several questions the best of each."""
         run.shown |= {s.chunk.id for s in sources}
         least = run.settings.min_question_cover
-        able = [(s, text) for s in sources for text in quotable(s) if answers(question, s, text, least=least)]
-        scores = await fits(run, question, able)
-        ranked = sorted(zip(scores, able, strict=True), key=lambda pair: -pair[0])
-        for score, (source, text) in ranked[:2]:
-            if score >= ranked[0][0] - _NEARLY:
-                yield {"text": text, "evidence": [source.n]}
+        several = asked_of(state)
+        said: set[str] = set()
+        for question in several:
+            able = [(s, t) for s in sources for t in quotable(s) if answers(question, s, t, least=least)]
+            scores = await fits(run, question, able)
+            ranked = sorted(zip(scores, able, strict=True), key=lambda pair: -pair[0])
+            for score, (source, text) in ranked[: 2 if len(several) == 1 else 1]:
+                if score >= ranked[0][0] - _NEARLY and text not in said:
+                    said.add(text)
+                    yield {"text": text, "evidence": [source.n], "question": question}
+
+
+def asked_of(state: State) -> list[str]:
+    """Return the questions to answer: those of the plan, in a further round the whole one."""
+    several = len(state["queries"]) > 1 and state["round"] == 1
+    return state["queries"] if several else [state["standalone"]]
 
 
 async def said(model: LanguageModel, system: str, asked: str, run: Run) -> AsyncGenerator[str, None]:
