@@ -1,8 +1,8 @@
 """Questions about the library itself: what it holds, how much, on what, how long.
 
-They are recognised by whole phrases (precision before recall: "how many pages contain tables?" asks a document)
-and answered in code from the documents that the caller may read. Each sentence cites a passage of the document
-that it names, and `verify` works it out again before it is released.
+They are recognised by whole phrases (precision before recall: "how many pages contain tables?" asks a
+document) and answered in code from the documents that the caller may read. Each sentence cites a passage of
+the document that it names, and `verify` works it out again before it is released.
 """
 
 from __future__ import annotations
@@ -22,33 +22,44 @@ from ingest.records import Chunk, Document
 
 Kind = Literal["list", "count", "topic", "have", "length"]
 
-_THINGS = r"(?:documents?|files?|pdfs?|papers|reports|videos?|sources|books|manuals|presentations|materials?)"
+_THINGS = "(?:documents?|files?|pdfs?|papers|reports|videos?|sources|books|manuals|presentations|materials?)"
+_SHELF = "(?:library|collection|shelf)"
+_YOUR = "(?:the|this|your|my|our)"
+#: "you have", "are there", "in the library": what makes a question one about the library.
 _HERE = (
-    r"(?:(?:do|can|could)\s+you\s+(?:have|hold|know|see|read|search|access|use)(?:\s+access\s+to)?|have\s+you\s+got"
-    r"|are\s+(?:there|available|loaded|stored|indexed|here)|are\s+(?:in|on|part\s+of)\s+(?:the|this|your|my|our)\s+(?:library|collection|shelf)"
-    r"|(?:have\s+been|were)\s+(?:added|uploaded|indexed)|did\s+i\s+(?:add|upload)|does\s+(?:the|this|your)\s+library\s+(?:have|hold|contain))"
+    "(?:(?:do|can|could) you (?:have|hold|know|see|read|search|access|use)(?: access to)?|have you got"
+    f"|are (?:there|available|loaded|stored|indexed|here|(?:in|on|part of) {_YOUR} {_SHELF})"
+    f"|(?:have been|were) (?:added|uploaded|indexed)|did i (?:add|upload)|does {_YOUR} library (?:have|hold|contain))"
 )
-_IN_LIBRARY = r"(?:\s+(?:here|in\s+total|altogether|available|(?:in|on)\s+(?:the|this|your|my|our)\s+(?:library|collection|shelf)))*"
-_ON = r"\s+(?:on|about|regarding|concerning|covering|dealing\s+with|that\s+(?:cover|mention|discuss|are\s+about|deal\s+with))\s+(?P<topic>[^?]+?)"
-_END = r"\s*[?.!]*$"
-_PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    ("topic", re.compile(rf"^(?:which|what)\s+(?:\w+\s+)?{_THINGS}\s+{_HERE}{_ON}{_END}", re.I)),
-    ("topic", re.compile(rf"^(?:do\s+you\s+have|have\s+you\s+got|is\s+there|are\s+there)\s+(?:anything|something|any\s+{_THINGS}|some\s+{_THINGS}|an?\s+{_THINGS}|{_THINGS}){_ON}{_IN_LIBRARY}{_END}", re.I)),
-    ("topic", re.compile(rf"^(?:which|what)\s+(?:of\s+(?:the|your|my)\s+)?{_THINGS}\s+(?:cover|mention|discuss|talk\s+about|deal\s+with|speak\s+of|are\s+about)s?\s+(?P<topic>[^?]+?){_END}", re.I)),
-    ("topic", re.compile(rf"^(?:list|show(?:\s+me)?|find)\s+(?:(?:all|the|your|my|me|every)\s+)*{_THINGS}{_ON}{_END}", re.I)),
-    ("count", re.compile(rf"^how\s+many\s+(?:different\s+)?(?:{_THINGS}|pages)\s+{_HERE}{_IN_LIBRARY}{_END}", re.I)),
-    ("count", re.compile(r"^how\s+(?:big|large)\s+is\s+(?:the|this|your|my)\s+(?:library|collection)" + _END, re.I)),
-    ("list", re.compile(rf"^(?:which|what)\s+(?:kinds?\s+of\s+)?{_THINGS}\s+{_HERE}{_IN_LIBRARY}{_END}", re.I)),
-    ("list", re.compile(rf"^(?:please\s+)?(?:list|show|show\s+me|name|give\s+me|tell\s+me)\s+(?:(?:all|a\s+list\s+of|of|the|your|my|our|available)\s+)*{_THINGS}(?:\s+(?:you\s+have|that\s+you\s+have|in\s+(?:the|this|your|my)\s+library|available))?{_IN_LIBRARY}{_END}", re.I)),
-    ("list", re.compile(r"^what(?:'s|\s+is)\s+(?:in|on)\s+(?:the|this|your|my)\s+(?:library|shelf|collection)" + _END, re.I)),
-    ("list", re.compile(r"^what\s+(?:does\s+(?:the|this|your)\s+library\s+(?:have|hold|contain)|do\s+you\s+have)" + _END, re.I)),
-    ("have", re.compile(rf"^(?:do\s+you\s+have|have\s+you\s+got|can\s+you\s+(?:read|see)|is\s+there)\s+(?:the|a|an|our|my|any)\s+(?P<topic>[^?]*?(?:{_THINGS}|report|paper|manual|book|presentation|slides|filing|10-[KQ]|guide|\.\w{{2,4}})){_IN_LIBRARY}{_END}", re.I)),
-    ("have", re.compile(rf"^(?:is|are)\s+(?P<topic>[^?]+?)\s+(?:in|on|part\s+of)\s+(?:the|this|your|my|our)\s+(?:library|collection|shelf){_END}", re.I)),
-    ("length", re.compile(rf"^how\s+(?:long\s+(?:is|are)\s+(?P<topic>[^?]+?)|many\s+pages\s+(?:(?:does|do)\s+(?P<topic2>[^?]+?)\s+have|(?:has|have|are\s+(?:there\s+)?in)\s+(?P<topic3>[^?]+?))){_END}", re.I)),
-)  # fmt: skip
+_TOO = f"(?: (?:here|in total|altogether|available|(?:in|on) {_YOUR} {_SHELF}))*"
+_SPEAK = "(?:cover|mention|discuss|talk about|deal with|speak of|are about)"
+_TOPIC = "(?P<topic>[^?]+?)"
+_ON = f" (?:on|about|regarding|concerning|covering|dealing with|that {_SPEAK}) {_TOPIC}"
+_HAVE = "(?:do you have|have you got|can you (?:read|see)|is there|are there)"
+_ANY = f"(?:anything|something|(?:any |some |an? )?{_THINGS})"
+_CALLED = f"(?:{_THINGS}|report|paper|manual|book|presentation|slides|filing|10-[KQ]|guide|[.][a-z]{{2,4}})"
+_LIST = "(?:please )?(?:list|show|name|find|give|tell)(?: me)?(?: (?:all|every|a list of|of|the|your|my|our|available))*"
+_PHRASES: tuple[tuple[Kind, str], ...] = (
+    ("topic", f"(?:which|what) (?:\\w+ )?{_THINGS} {_HERE}{_ON}"),
+    ("topic", f"{_HAVE} {_ANY}{_ON}{_TOO}"),
+    ("topic", f"(?:which|what) (?:of {_YOUR} )?{_THINGS} {_SPEAK} {_TOPIC}"),
+    ("topic", f"{_LIST} {_THINGS}{_ON}"),
+    ("count", f"how many (?:different )?(?:{_THINGS}|pages) {_HERE}{_TOO}"),
+    ("count", f"how (?:big|large) is {_YOUR} {_SHELF}"),
+    ("list", f"(?:which|what) (?:kinds? of )?{_THINGS} {_HERE}{_TOO}"),
+    ("list", f"{_LIST} {_THINGS}(?: (?:that )?you have)?{_TOO}"),
+    ("list", f"what(?:'s| is) (?:in|on) {_YOUR} {_SHELF}"),
+    ("list", f"what (?:does {_YOUR} library (?:have|hold|contain)|do you have)"),
+    ("have", f"{_HAVE} (?:the|an?|our|my|any) (?P<topic>[^?]*?{_CALLED}){_TOO}"),
+    ("have", f"(?:is|are) {_TOPIC} (?:in|on|part of) {_YOUR} {_SHELF}"),
+    ("length", f"how long (?:is|are) {_TOPIC}"),
+    ("length", f"how many pages (?:does|do) {_TOPIC} have"),
+    ("length", f"how many pages (?:has|have|are (?:there )?in) {_TOPIC}"),
+)
+_PATTERNS = tuple((kind, re.compile(phrase + r"\s*[?.!]*", re.I)) for kind, phrase in _PHRASES)
 #: Words that say "a document" and name none.
 _GENERIC = words.content(
-    "document file pdf docx pptx html report paper manual book presentation slide filing guide video latest copy 10-K"
+    "document file pdf docx pptx html report paper manual book presentation slide filing guide video copy 10-K"
 )
 _MAX_LISTED = 7
 #: Hits looked at to find the documents that speak of a topic.
@@ -67,9 +78,8 @@ def parse(question: str) -> Asked | None:
     """Return what a question asks about the library itself, None where it asks the documents."""
     text = " ".join(question.split())
     for kind, pattern in _PATTERNS:
-        if found := pattern.search(text):
-            topics = [v for k, v in found.groupdict().items() if k.startswith("topic") and v]
-            return Asked(kind=kind, topic=topics[0].strip() if topics else "")
+        if found := pattern.fullmatch(text):
+            return Asked(kind=kind, topic=found.groupdict().get("topic") or "")
     return None
 
 
@@ -120,10 +130,8 @@ async def catalogue(state: State, runtime: Runtime[Run]) -> State:
 
 async def _hits(wanted: Asked, documents: Sequence[Document], run: Run) -> list[Kept]:
     """Return one passage for each document to be listed."""
-    if wanted.kind in ("list", "count"):
-        chosen = list(documents)
-    else:
-        chosen = named(wanted.topic, documents)
+    every = wanted.kind in ("list", "count")
+    chosen = list(documents) if every else named(wanted.topic, documents)
     if not chosen and wanted.kind in ("topic", "have"):
         return await _speaking(wanted.topic, run)
     first = [(d, await _opening(d, run)) for d in chosen[:_MAX_LISTED]]

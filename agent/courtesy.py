@@ -21,7 +21,10 @@ SAID: dict[Courtesy, str] = {
     ),
 }
 
-_HELLO = r"(?:hello|hi|hey|greetings|howdy|good\s+(?:morning|afternoon|evening|day))(?:\s+(?:there|again|pagewarden|everyone|all))?"
+_HELLO = (
+    r"(?:hello|hi|hey|greetings|howdy|good\s+(?:morning|afternoon|evening|day))"
+    r"(?:\s+(?:there|again|pagewarden|everyone|all))?"
+)
 _THANKS = (
     r"(?:(?:ok(?:ay)?|great|perfect|nice|good|cool|super|wonderful|excellent|alright|got\s+it|understood)"
     r"|(?:many\s+)?thanks?(?:\s+(?:you|a\s+lot|so\s+much|very\s+much|again))*|thx|cheers|much\s+appreciated"

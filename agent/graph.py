@@ -105,7 +105,7 @@ async def plan_as_is(state: State, runtime: Runtime[Run]) -> State:
 
 
 def _planned(state: State) -> str | list[Send]:
-    """Send off one search for each question, side by side; code answers what is not asked of the documents."""
+    """Send off one search for each question, side by side; code answers what no document is asked."""
     if state.get("about"):
         return "catalogue"
     narrow = state.get("narrow", [])

@@ -1,7 +1,7 @@
 """A follow-up made self-contained by rules: what it leaves out stands in the question before.
 
-A follow-up replaces one part of the last question ("and in 2021?", "no, I meant the WAL header") or points at a
-part of it (a pronoun). Which part is found by shape, in this order: the same kind of period, words that both
+A follow-up replaces one part of the last question ("and in 2021?", "no, I meant the WAL header") or points at
+a part of it (a pronoun). Which part is found by shape, in this order: the same kind of period, words that both
 share, the same preposition, an opposite, the same kind of name. Where no rule is sure, both questions stand
 side by side: a search then has the words of both. English only, like the rest of the house's rules.
 """
@@ -16,7 +16,8 @@ from agent.phrases import ASKS, AUXILIARY, SIDE_BY_SIDE, ended, phrase, replaced
 from agent.state import StoredTurn
 
 _OPENERS = re.compile(
-    r"^(?:(?:and|or|but|so|ok(?:ay)?|then|also|now|well|hm+|ah|oh|right|great|thanks|thank you)\b[\s,.!:-]*)+",
+    r"^(?:(?:and|or|but|so|ok(?:ay)?|then|also|now|well|hm+|ah|oh|right|great|thanks|thank you)\b"
+    r"[\s,.!:-]*)+",
     re.I,
 )
 _ABOUT = re.compile(r"^(?:what|how)\s+about\s+|^what\s+of\s+|^same\s+(?:question\s+)?(?:for|with)\s+", re.I)
@@ -172,7 +173,7 @@ def entity(last: str, answer: str, asked: str) -> tuple[str, str]:
         if named and not re.search(r"\b(?:do|does|did)\b", last, re.I):
             return named, named
     thing = phrase(last)
-    head, of, owner = thing.partition(" of ")
+    _, of, owner = thing.partition(" of ")
     if not of:
         return thing, thing
     owned = thing if _DONE_TO_PROPERTY.search(asked) else owner
@@ -180,7 +181,7 @@ def entity(last: str, answer: str, asked: str) -> tuple[str, str]:
 
 
 def _pointer(text: str) -> re.Match[str] | None:
-    """Return the pronoun that points outside of `text`; one with three words of substance before it does not."""
+    """Return the pronoun that points outside of `text`; a later clause has its own to point at."""
     if _EMPTY_IT.search(text):
         return None
     found = [m for rule in (_POSSESSIVE, POINTER, _POINTS, _THERE, _THAT) if (m := rule.search(text))]

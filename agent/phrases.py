@@ -1,7 +1,7 @@
 """The parts of a question, found by words and order: what it is about, and what a fragment replaces in it.
 
-There is no tagger: closed classes of words (auxiliaries, prepositions, determiners) mark where phrases begin and
-end. That is enough for the short questions that people ask in a row, and wrong for some; then both questions
+There is no tagger: closed classes of words (auxiliaries, prepositions, determiners) mark where phrases begin
+and end. That is enough for the short questions that people ask in a row, and wrong for some; then both questions
 stand side by side.
 """
 
@@ -82,9 +82,9 @@ _JOINING = frozenset({"of", "in", "for", "and", "the", "a", "an"})
 PREPOSITIONS = ("in", "for", "of", "on", "at", "with", "by", "from", "during", "under")
 PERIOD = re.compile(r"\b(?:FY\s?'?\d{2,4}|Q[1-4](?:\s+(?:of\s+)?(?:FY\s?)?\d{4})?|(?:19|20)\d{2})\b", re.I)
 _OPPOSITES = (
-    ("minimum", "maximum"), ("smallest", "largest"), ("lowest", "highest"), ("lower", "upper"), ("first", "last"),
-    ("least", "most"), ("shortest", "longest"), ("oldest", "newest"), ("oldest", "latest"), ("before", "after"),
-    ("min", "max"), ("assets", "liabilities"), ("increase", "decrease"), ("start", "end"),
+    ("minimum", "maximum"), ("smallest", "largest"), ("lowest", "highest"), ("lower", "upper"),
+    ("first", "last"), ("least", "most"), ("shortest", "longest"), ("oldest", "newest"), ("oldest", "latest"),
+    ("before", "after"), ("min", "max"), ("assets", "liabilities"), ("increase", "decrease"), ("start", "end"),
     ("advantages", "disadvantages"), ("benefits", "drawbacks"), ("read", "write"), ("input", "output"),
 )  # fmt: skip
 _DETERMINER = re.compile(r"^(?:the|a|an|its|their|this|that|these|those)\s+", re.I)
@@ -101,8 +101,8 @@ _SHAPES = (
 def topic(last: str) -> str:
     """Return a question without the words that ask."""
     return re.sub(
-        r"^(?:(?:at|in|on|what|which|how|who|when|where|why|many|much|is|are|was|were|do|does|did|the)\s+)+", "",
-        last.rstrip(" ?.!"), flags=re.I,
+        r"^(?:(?:at|in|on|what|which|how|who|when|where|why|many|much|is|are|was|were|do|does|did|the)\s+)+",
+        "", last.rstrip(" ?.!"), flags=re.I,
     )  # fmt: skip
 
 
@@ -143,10 +143,10 @@ def _shared_words(last: str, fragment: str) -> str:
     found = [m for m in re.finditer(r"[\w'&.-]+", last) if words.content(m.group()) & shared]
     start, end = found[0].start(), found[-1].end()
     start, end = _grown_left(last, start, new), _grown_right(last, end, new)
-    if of := re.match(r"\s+(of|in|for)\s+(?:(?:the|an?)\s+)?(?:[\w'&-]+ ?)+", last[end:]):
-        # "the page size" leaves nothing of "the size of a sector"; "the plant in Ashby" nothing of "in Marlow".
-        if re.search(rf"\b{of.group(1)}\b", fragment) or (of.group(1) == "of" and len(new) > 1):
-            end = _before_verb(last, start, end + _phrase_end(last[end:]))
+    more = re.match(r"\s+(of|in|for)\s+\w", last[end:])
+    if more and (re.search(rf"\b{more[1]}\b", fragment) or (more[1] == "of" and len(new) > 1)):
+        # "the page size" leaves nothing of "the size of a sector", "the plant in Ashby" nothing of "in Marlow".
+        end = _before_verb(last, start, end + _phrase_end(last[end:]))
     put = _DETERMINER.sub("", re.sub(rf"^(?:{'|'.join(PREPOSITIONS)})\s+", "", fragment, flags=re.I))
     return f"{last[:start]}{put}{last[end:]}"
 
@@ -170,7 +170,7 @@ def _phrase_end(text: str) -> int:
 
 
 def _grown_left(last: str, start: int, new: list[str]) -> int:
-    """Take the words before the shared ones along, up to a determiner or preposition, if `new` has some there."""
+    """Take the words before the shared ones along, up to a determiner, if `new` has some there."""
     if words.content(new[0]) & words.content(last):
         return start
     for match in reversed(list(re.finditer(r"[\w'&.-]+", last[:start]))):
@@ -181,7 +181,7 @@ def _grown_left(last: str, start: int, new: list[str]) -> int:
 
 
 def _grown_right(last: str, end: int, new: list[str]) -> int:
-    """Take one word or number after the shared ones along if the fragment ends with its own ("serial type 6")."""
+    """Take one word or number after the shared ones along if `new` ends with its own ("serial type 6")."""
     if words.content(new[-1]) & words.content(last):
         return end
     after = re.match(r"\s+([\w'&.-]+)", last[end:])

@@ -1,8 +1,8 @@
 """What to look for: the question made self-contained, and taken apart into at most three that stand alone.
 
-Rules plan first, because they cost nothing. A served model is asked where the question leans on earlier turns or
-asks several things; the local one, whose reply takes seconds, only where the rules could do no better than lay
-both questions side by side. What a model brings that nobody said is not believed. The step says who planned.
+Rules plan first, because they cost nothing. A served model is asked where the question leans on earlier turns
+or asks several things; the local one, whose reply takes seconds, only where the rules could do no better than
+lay both questions side by side. What a model brings that nobody said is not believed. The step says who planned.
 """
 
 from __future__ import annotations

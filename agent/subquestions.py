@@ -95,7 +95,7 @@ _ALIKE = _OPPOSITE | {old: new for new, old in _OPPOSITE.items()}
 
 
 def apart(question: str) -> list[str]:
-    """Return the questions that `question` asks, each self-contained; itself alone where it asks one thing."""
+    """Return the questions that `question` asks, each self-contained; itself where it asks one thing."""
     asked = " ".join(question.split())
     parts = [part for breath in _BREATHS.split(asked) for part in _clauses(breath)]
     parts = [part for part in parts if part.endswith("?") or not parts.index(part)]

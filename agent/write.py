@@ -149,7 +149,7 @@ class QuoteWriter:
     writes_as: WrittenBy = "quotes"
 
     async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
-        """Yield the best supporting sentence and one nearly as good; of several questions the best of each."""
+        """Yield the best sentence and one nearly as good; of several questions the best of each."""
         run.shown |= {s.chunk.id for s in sources}
         least = run.settings.min_question_cover
         several = asked_of(state)
