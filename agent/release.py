@@ -13,7 +13,7 @@ from agent import citations
 from agent.citations import cite
 from agent.records import AbstentionReason, Answer, Citation, Kind, Released, Sentence, Step
 from agent.screen import refusal_text
-from agent.state import Run, Source, State, dropped
+from agent.state import Run, Source, State, StoredTurn, dropped
 
 ABSTENTIONS = {
     "no_evidence": "I found no evidence for an answer in these documents.",
@@ -66,8 +66,22 @@ async def conclude(state: State, runtime: Runtime[Run]) -> State:
         told = f"No answer: {answer.reason}" + (f", {lost} sentences dropped" if lost else "")
     if answer.kind == "refusal":
         return {"told": told}
-    turns = [{"role": "user", "text": state["question"]}, {"role": "assistant", "text": answer.text}]
-    return {"turns": turns, "told": told}  # type: ignore[typeddict-item]
+    return {"turns": turns_of(state, answer), "told": told}
+
+
+def turns_of(state: State, answer: Answer) -> list[StoredTurn]:
+    """Return what a thread keeps of a question: what was asked and understood, what was said and on what."""
+    asked: StoredTurn = {"role": "user", "text": state["question"]}
+    if state.get("standalone", state["question"]) != state["question"]:
+        asked["standalone"] = state["standalone"]
+    chunks = {citation.n: citation.chunk_id for citation in answer.citations}
+    said: StoredTurn = {"role": "assistant", "text": answer.text}
+    if answer.sentences:
+        said["sentences"] = [
+            {"text": marked(s), "cited": [chunks[n] for n in s.citations]} for s in answer.sentences
+        ]
+        said["evidence"] = [k for k in state.get("evidence", []) if k["chunk_id"] in chunks.values()]
+    return [asked, said]
 
 
 def answer_of(state: State, run: Run, *, steps: tuple[Step, ...]) -> Answer:
