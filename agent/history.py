@@ -50,6 +50,7 @@ _POINTS = re.compile(
 )
 _THERE = re.compile(r"\bthere\b(?=\s*[?.!]*$)", re.I)
 _THAT = re.compile(r"(?<=\b(?:is|as) )(?:that|this)\b|(?<=\bwas )(?:that|this)\b", re.I)
+_CLAUSE = re.compile(r",|\b(?:and|or|if|when|while|after|before|because|since|that|which|who)\b", re.I)
 #: "This limit", "the other affinities": a noun that only the question before explains, unless it is the
 #: document itself.
 _SUCH = re.compile(
@@ -80,7 +81,7 @@ def leans(question: str) -> bool:
     if _BACK.search(asked) and not asked.lower().startswith("about"):
         return True
     bare = _OPENERS.sub("", asked)
-    if not ASKS.search(bare) and len(words.content(bare) | words.numbers(bare)) <= 5 and bare.endswith("?"):
+    if not _asks(bare) and len(words.content(bare) | words.numbers(bare)) <= 5 and bare.endswith("?"):
         return True
     if len(words.content(bare) | words.numbers(bare)) <= 1 and len(bare.split()) <= 4:
         return True  # "Why?", "In 2021?", "How so?"
@@ -89,6 +90,13 @@ def leans(question: str) -> bool:
     ):
         return len(bare.split()) <= 4  # "Which setting?", "At which offset?"
     return _pointer(bare) is not None or _SUCH.search(bare) is not None
+
+
+def _asks(text: str) -> bool:
+    """Say whether a text is a question of its own and not a fragment of one."""
+    return re.search(r"\b(?:what|which|who|how|when|where|why)\b", text, re.I) is not None or bool(
+        ASKS.search(text)
+    )
 
 
 def standalone(question: str, history: Sequence[StoredTurn]) -> str:
@@ -129,7 +137,7 @@ def whole(question: str, before: Sequence[tuple[str, str]]) -> str:
     bare = _OPENERS.sub("", asked[corrected.end() :] if corrected else asked).strip()
     bare = _OPENERS.sub("", bare)
     fragment = _ABOUT.sub("", bare).strip(" ?.!")
-    if ASKS.search(fragment) and fragment.strip():
+    if _asks(fragment):
         return bare if corrected else _asked_anew(bare, last, answer)
     if not fragment:
         return last
@@ -189,9 +197,7 @@ def _pointer(text: str) -> re.Match[str] | None:
     if first is None:
         return None
     before = text[: first.start()]
-    settled = len(words.content(before) | words.numbers(before)) >= 3 and re.search(
-        r"\b(?:and|if|when|or|,)", before
-    )
+    settled = len(words.content(before) | words.numbers(before)) >= 3 and _CLAUSE.search(before)
     return None if settled else first
 
 

@@ -106,6 +106,11 @@ def topic(last: str) -> str:
     )  # fmt: skip
 
 
+def _stops(word: str) -> bool:
+    """Say whether a word ends a phrase; the A of "Pump A" does not."""
+    return word.lower() in _STOPS and not (len(word) == 1 and word.isupper())
+
+
 def replaced(last: str, fragment: str) -> str:
     """Put `fragment` in the place of what it replaces in the question `last`."""
     for rule in (
@@ -136,7 +141,7 @@ def _same_period(last: str, fragment: str) -> str:
 
 def _shared_words(last: str, fragment: str) -> str:
     """Replace the phrase of `last` that has a word in common: "the WAL header" for "the database header"."""
-    new = [w for w in re.findall(r"[\w'&.-]+", fragment) if w.lower() not in _STOPS]
+    new = [w for w in re.findall(r"[\w'&.-]+", fragment) if not _stops(w)]
     shared = words.content(fragment) & words.content(last)
     if not shared or len(new) < 2:
         return ""
@@ -174,7 +179,7 @@ def _grown_left(last: str, start: int, new: list[str]) -> int:
     if words.content(new[0]) & words.content(last):
         return start
     for match in reversed(list(re.finditer(r"[\w'&.-]+", last[:start]))):
-        if match.group().lower() in _STOPS or ASKS.search(match.group()):
+        if _stops(match.group()) or ASKS.search(match.group()):
             break
         start = match.start()
     return start
@@ -185,7 +190,7 @@ def _grown_right(last: str, end: int, new: list[str]) -> int:
     if words.content(new[-1]) & words.content(last):
         return end
     after = re.match(r"\s+([\w'&.-]+)", last[end:])
-    if after is None or after.group(1).lower() in _STOPS:
+    if after is None or _stops(after.group(1)):
         return end
     same = new[-1][0].isdigit() == after.group(1)[0].isdigit()
     return end + after.end() if same else end
@@ -283,7 +288,7 @@ def phrase(last: str) -> str:
     verbal = (not be and not helps) or re.search(r"(?:ed|en|ing)$", last_word)
     if len(tokens) >= 2 and verbal and (not after or after.split()[0].lower() not in ("of",)):
         tokens = tokens[:-1]
-    while tokens and tokens[-1].lower() in _STOPS:
+    while tokens and _stops(tokens[-1]):
         tokens.pop()
     return " ".join(tokens)
 
@@ -295,9 +300,9 @@ def _noun_phrase(rest: str) -> str:
     for i, token in enumerate(tokens):
         word = token.lower().strip(",;:")
         joins = word in _JOINING and (i == 0 or i == end)
-        if word in _STOPS and not joins:
+        if _stops(token.strip(",;:")) and not joins:
             break
-        if word in ("the", "a", "an") and i and tokens[i - 1].lower() not in _STOPS:
+        if word in ("the", "a", "an") and _stops(token) and i and not _stops(tokens[i - 1]):
             break
         end = i + 1
         if token[-1] in ",;:":
