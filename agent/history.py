@@ -197,7 +197,7 @@ def _pointer(text: str) -> re.Match[str] | None:
     if first is None:
         return None
     before = text[: first.start()]
-    settled = len(words.content(before) | words.numbers(before)) >= 3 and _CLAUSE.search(before)
+    settled = len(words.content(before) | words.numbers(before)) >= 2 and _CLAUSE.search(before)
     return None if settled else first
 
 
