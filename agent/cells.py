@@ -100,9 +100,11 @@ def _known_heads(split: Sequence[list[str]]) -> frozenset[str]:
                 seen[head] += 1
                 if figure(value) is not None or value in NONE | _SIGNS:
                     figures.add(head)
-    return frozenset({head for head, times in seen.items() if times > 1} | figures | (
-        frozenset(seen) if len(split) <= 3 else frozenset()
-    ))
+    return frozenset(
+        {head for head, times in seen.items() if times > 1}
+        | figures
+        | (frozenset(seen) if len(split) <= 3 else frozenset())
+    )
 
 
 def _is_head(pieces: Sequence[str], known: frozenset[str]) -> bool:

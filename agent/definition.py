@@ -19,8 +19,18 @@ _TOKEN = re.compile(
     r"(?P<op>[()+*/×÷−]|\s[-–]\s|\b(?:plus|minus|less|divided by|multiplied by|times|over)\b)", re.IGNORECASE
 )
 _OPERATORS = {
-    "plus": "+", "minus": "-", "less": "-", "divided by": "/", "multiplied by": "*", "times": "*", "over": "/",
-    "×": "*", "÷": "/", "−": "-", "-": "-", "–": "-",
+    "plus": "+",
+    "minus": "-",
+    "less": "-",
+    "divided by": "/",
+    "multiplied by": "*",
+    "times": "*",
+    "over": "/",
+    "×": "*",
+    "÷": "/",
+    "−": "-",
+    "-": "-",
+    "–": "-",
 }
 _FILLERS = re.compile(
     r"^(?:the|its|their|of|total amount of)\s+|\b(?:FY|CY|fiscal(?: year)?)?\s*'?(?:19|20)\d{2}(?:'s)?\b|\bFY\s*'?\d{2}\b",

@@ -91,7 +91,9 @@ def worded(text: str) -> set[str]:
     return words.content(text) | words.numbers(text)
 
 
-def best_rows(question: Asked, sheets: Iterable[Sheet], *, wanted: frozenset[str] | None = None) -> list[Match]:
+def best_rows(
+    question: Asked, sheets: Iterable[Sheet], *, wanted: frozenset[str] | None = None
+) -> list[Match]:
     """Return rows whose label the question (or `wanted` in its place) says, best first."""
     told = question.said if wanted is None else wanted
     wanted = question.wanted if wanted is None else wanted

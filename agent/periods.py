@@ -10,9 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_MONTHS = (
-    "january february march april may june july august september october november december".split()
-)
+_MONTHS = "january february march april may june july august september october november december".split()
 _MONTH = rf"(?:{'|'.join(_MONTHS)}|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?"
 _YEAR = r"(?:19|20)\d{2}"
 _ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4}
@@ -26,12 +24,16 @@ _QUARTER = re.compile(
 _RANGE = re.compile(
     rf"\b(?:FY|CY)?\s*({_YEAR})\s*(?:-|–|—|to|through|until)\s*(?:FY|CY)?\s*({_YEAR})\b", re.IGNORECASE
 )
-_FULL_YEAR = re.compile(rf"(?<![\d.,$])(?:FY|CY|fiscal(?:\s+year)?)?\s*'?({_YEAR})(?![\d,]*\d|\.\d)", re.IGNORECASE)
+_FULL_YEAR = re.compile(
+    rf"(?<![\d.,$])(?:FY|CY|fiscal(?:\s+year)?)?\s*'?({_YEAR})(?![\d,]*\d|\.\d)", re.IGNORECASE
+)
 _SHORT_YEAR = re.compile(r"\b(?:FY|CY)\s*'?(\d{2})\b(?!\d)", re.IGNORECASE)
 _SPAN = re.compile(r"\b(three|six|nine|twelve|3|6|9|12)\s+months\b", re.IGNORECASE)
 _SPANS = {"three": 3, "six": 6, "nine": 9, "twelve": 12}
 _WEEKS = re.compile(r"\b(1[234]|2[567]|39|40|5[123])\s+weeks\b", re.IGNORECASE)
-_CHANGES = re.compile(r"\b(?:change|vs\.?|versus|increase|decrease|variance|growth)\b|%\s*change|[△Δ]", re.IGNORECASE)
+_CHANGES = re.compile(
+    r"\b(?:change|vs\.?|versus|increase|decrease|variance|growth)\b|%\s*change|[△Δ]", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +114,15 @@ def heads_in(line: str, *, columns: int) -> list[str]:
 
     "As of June 30, 2023 2022" heads two columns; "2022 2021 2020 2022 vs. 2021" three and a change.
     """
-    found = [match.group() for match in re.finditer(
-        rf"(?:FY\s*)?\b{_YEAR}\s*(?:vs\.?|versus|[-–])\s*{_YEAR}\b|"
-        rf"{_MONTH}\s+\d{{1,2}},?\s+{_YEAR}|\bQ[1-4]\s*'?(?:{_YEAR}|\d{{2}})|(?:FY\s*)?\b{_YEAR}\b",
-        line, re.IGNORECASE,
-    )]
+    found = [
+        match.group()
+        for match in re.finditer(
+            rf"(?:FY\s*)?\b{_YEAR}\s*(?:vs\.?|versus|[-–])\s*{_YEAR}\b|"
+            rf"{_MONTH}\s+\d{{1,2}},?\s+{_YEAR}|\bQ[1-4]\s*'?(?:{_YEAR}|\d{{2}})|(?:FY\s*)?\b{_YEAR}\b",
+            line,
+            re.IGNORECASE,
+        )
+    ]
     plain = [head for head in found if of_head(head) is not None]
     if len(found) == columns or (len(plain) == columns and found[:columns] == plain):
         heads = found[:columns]
@@ -145,7 +151,9 @@ def heads_in(line: str, *, columns: int) -> list[str]:
     return heads if len(set(named)) == len(named) else []
 
 
-def column_for(wanted: Period, heads: Sequence[str], *, anchor: tuple[Period, int] | None = None) -> int | None:
+def column_for(
+    wanted: Period, heads: Sequence[str], *, anchor: tuple[Period, int] | None = None
+) -> int | None:
     """Return which of `heads` is `wanted`; None where none is, or more than one may be.
 
     `anchor`: a quarter and the month count it ended at, from which fiscal periods are counted.
@@ -155,7 +163,9 @@ def column_for(wanted: Period, heads: Sequence[str], *, anchor: tuple[Period, in
         ended = _ends(wanted, anchor)
         near = [(i, p) for i, p in known if p.at is not None and abs(p.at - ended) <= 1]
         lasting = 3 if wanted.quarter else 12
-        right = [(i, p) for i, p in near if p.months == lasting] or [(i, p) for i, p in near if p.months is None]
+        right = [(i, p) for i, p in near if p.months == lasting] or [
+            (i, p) for i, p in near if p.months is None
+        ]
         return right[0][0] if len(right) == 1 else None
     same = [(i, p) for i, p in known if p.year == wanted.year]
     if wanted.month is not None:

@@ -86,7 +86,11 @@ def _says_nothing_else(
     """Say whether every figure, scale and word of the sentence comes from somewhere."""
     rest = text
     for phrase in sorted(
-        {part for o in used for part in (f"{o['value']} ({o['head']})", f"{o['head']}: {o['value']}", o["label"], o["value"])}
+        {
+            part
+            for o in used
+            for part in (f"{o['value']} ({o['head']})", f"{o['head']}: {o['value']}", o["label"], o["value"])
+        }
         | {made["result"] for made in sums},
         key=len,
         reverse=True,
@@ -100,7 +104,9 @@ def _says_nothing_else(
     scales = {match.casefold() for match in _SCALE.findall(rest)}
     scales |= {match.casefold() for made in sums for match in _SCALE.findall(made["result"])}
     held = {table.scale.removesuffix("s") for table in tables.values()}
-    if not scales <= held | {m.casefold() for o in used for m in _SCALE.findall(f"{o['value']} {o['label']}")}:
+    if not scales <= held | {
+        m.casefold() for o in used for m in _SCALE.findall(f"{o['value']} {o['label']}")
+    }:
         return False
     known = words.content("\n".join([question, *(source.context for source in cited)]))
     known |= words.content("\n".join(table.about for table in tables.values()))
@@ -109,4 +115,6 @@ def _says_nothing_else(
 
 def figures_of(sums: Sequence[Sum]) -> set[str]:
     """Return the figures of sums that stand on no page."""
-    return {number for made in sums if figure(made["result"]) is None for number in words.numbers(made["result"])}
+    return {
+        number for made in sums if figure(made["result"]) is None for number in words.numbers(made["result"])
+    }

@@ -34,7 +34,9 @@ _LIST = re.compile(
     re.IGNORECASE,
 )
 _DEFINES = re.compile(r"\bwhat (?:is|are|does)\b|\bdefin", re.IGNORECASE)
-_IS_DEFINED = re.compile(r"\b(?:is|are|means?|refers? to|denotes?|is defined as|uses?|describes?)\b|:", re.IGNORECASE)
+_IS_DEFINED = re.compile(
+    r"\b(?:is|are|means?|refers? to|denotes?|is defined as|uses?|describes?)\b|:", re.IGNORECASE
+)
 _BULLET = re.compile(r"^\s*(?:[•▪◦●○■□»›*·\u2013\u2014-]|\(?\d{1,2}[.)]|\(?[a-z]\))\s+(?=\S)")
 _MONTHS = "January February March April May June July August September October November December".split()
 _TIME = re.compile(rf"\b(?:1[5-9]|20)\d\d\b|\b(?:{'|'.join(_MONTHS)})\b|\b\d{{1,2}}:\d\d\b")
@@ -93,7 +95,9 @@ def lists_in(source: Source) -> Iterator[tuple[str, list[str]]]:
         return
     lead, items = "", list[str]()
     for line in [*source.chunk.text.splitlines(), ""]:
-        if _BULLET.match(line) or (items and line.strip() and not _BULLET.match(items[-1]) and _is_item(line)):
+        if _BULLET.match(line) or (
+            items and line.strip() and not _BULLET.match(items[-1]) and _is_item(line)
+        ):
             items.append(line.strip())
         elif items and line.strip() and line[:1].islower():
             items[-1] = f"{items[-1]} {line.strip()}"

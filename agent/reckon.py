@@ -41,7 +41,10 @@ _WHICH = re.compile(r"\b(?:which|what|who)\b", re.IGNORECASE)
 _FIGURE_ASKED = re.compile(
     r"\b(?:what|how (?:much|many|large|big|long|high)|give|state|find|tell)\b", re.IGNORECASE
 )
-_WHY = re.compile(r"\b(?:why|what (?:drove|caused|led)|driv(?:en|ers?)|reasons?|how (?:do|does|did|can|to))\b", re.IGNORECASE)
+_WHY = re.compile(
+    r"\b(?:why|what (?:drove|caused|led)|driv(?:en|ers?)|reasons?|how (?:do|does|did|can|to))\b",
+    re.IGNORECASE,
+)
 _TOTAL = re.compile(r"^(?:sub-?)?total\b|\btotal$", re.IGNORECASE)
 #: Rows that a maximum may be looked for in.
 _MIN_ROWS, _MAX_ROWS = 2, 60
@@ -116,7 +119,9 @@ def _by_metric(question: str, asked: Asked, sheets: Sequence[Sheet]) -> Drafted 
             return None
         lead = "Yes: " if found.value > 0 else "No: "
     unit = "%" if metric.unit == "%" else ""
-    return _stated(metric.name, period, found, unit=unit, decimals=decimals, ratio=metric.unit != "amount", lead=lead)
+    return _stated(
+        metric.name, period, found, unit=unit, decimals=decimals, ratio=metric.unit != "amount", lead=lead
+    )
 
 
 def _first(metric: Metric, period: Period | None, asked: Asked, sheets: Sequence[Sheet]) -> Worked | None:
@@ -232,9 +237,7 @@ def _moved(question: str, asked: Asked, sheets: Sequence[Sheet]) -> Drafted | No
     return _draft(text, (first, last), made or [_value(first), _value(last)])
 
 
-def _both_changes(
-    first: Spot, last: Spot, change: Decimal, operands: list[Operand]
-) -> tuple[str, list[Sum]]:
+def _both_changes(first: Spot, last: Spot, change: Decimal, operands: list[Operand]) -> tuple[str, list[Sum]]:
     amount = shown(abs(change), decimals=_most_decimals(first, last))
     made: list[Sum] = [{"op": "difference", "operands": operands, "result": _direction(change, amount)}]
     percent = worth("change", operands)
@@ -253,7 +256,8 @@ def _average(question: str, asked: Asked, sheets: Sequence[Sheet]) -> Drafted | 
         return None
     matches = best_rows(asked, sheets)
     spots = [
-        sole(matches, lambda m, y=year: _figured(in_period(m, Period(year=y), question=asked))) for year in years
+        sole(matches, lambda m, y=year: _figured(in_period(m, Period(year=y), question=asked)))
+        for year in years
     ]
     found = [spot for spot in spots if spot is not None]
     if len(found) < len(years) or len({id(spot.row) for spot in found}) > 1:
@@ -319,7 +323,9 @@ def _extreme(question: str, asked: Asked, sheets: Sequence[Sheet]) -> Drafted | 
         return None
     winner = winners[0]
     word = (most or least)[0].casefold()  # type: ignore[index]
-    word = {"best": "highest", "top": "highest", "most": "highest", "worst": "lowest", "least": "lowest"}.get(word, word)
+    word = {"best": "highest", "top": "highest", "most": "highest", "worst": "lowest", "least": "lowest"}.get(
+        word, word
+    )
     head = f", {winner.cell.head}" if winner.cell.head else ""
     text = f"{winner.row.name}{head}: {winner.cell.text}{_note(winner)}, the {word} of {len(spots)} rows"
     made: list[Sum] = [
@@ -380,7 +386,9 @@ def _note(spot: Spot) -> str:
     figure = spot.cell.figure
     plain_amount = figure is not None and not spot.cell.text.endswith("%") and not figure.scale
     per_unit = re.search(r"\bper\b|%|ratio|shares?\b|number|stores|employees", spot.row.label, re.IGNORECASE)
-    return f" (in {spot.sheet.table.scale})" if spot.sheet.table.scale and plain_amount and not per_unit else ""
+    return (
+        f" (in {spot.sheet.table.scale})" if spot.sheet.table.scale and plain_amount and not per_unit else ""
+    )
 
 
 def _spelled(found: Worked) -> str:

@@ -58,9 +58,7 @@ async def read_sheets(run: Run, sources: Sequence[Source]) -> list[Sheet]:
 
 async def _above(run: Run, source: Source) -> str:
     """Return the text right above a table on its page, as far as the rails let it pass; "" for none."""
-    page = await run.library.on_page(
-        source.chunk.document_id, source.chunk.page_no, scope=run.question.scope
-    )
+    page = await run.library.on_page(source.chunk.document_id, source.chunk.page_no, scope=run.question.scope)
     place = next((i for i, chunk in enumerate(page) if chunk.id == source.chunk.id), 0)
     if place == 0:
         return ""

@@ -16,9 +16,12 @@ from agent.periods import Period
 from agent.sheets import Sheet, Spot
 from agent.sums import worth
 
-_SLOT = re.compile(r"\[(?P<one>[^\]@]+)(?:@(?P<year>\d{4}))?\]|\{(?P<mean>[^}@]+)(?:@(?P<years>\d{4},\d{4}))?\}")
+_SLOT = re.compile(
+    r"\[(?P<one>[^\]@]+)(?:@(?P<year>\d{4}))?\]|\{(?P<mean>[^}@]+)(?:@(?P<years>\d{4},\d{4}))?\}"
+)
 _STATEMENT = re.compile(
-    r"consolidated|statements? of|balance sheet|income statement|financial position|cash flows?", re.IGNORECASE
+    r"consolidated|statements? of|balance sheet|income statement|financial position|cash flows?",
+    re.IGNORECASE,
 )
 #: An item that a statement may give only in parts, below a label of its name.
 _PARTS: dict[str, tuple[str, ...]] = {
@@ -82,9 +85,7 @@ def _year(text: str | None) -> Period | None:
     return Period(year=int(text)) if text else None
 
 
-def figures_of(
-    item: str, period: Period | None, *, question: Asked, sheets: Sequence[Sheet]
-) -> list[Spot]:
+def figures_of(item: str, period: Period | None, *, question: Asked, sheets: Sequence[Sheet]) -> list[Spot]:
     """Return the cell (or the cells that add up to it) of an item, or [] where none is clearly it."""
     known = item if item in ITEMS else item_of(item)
     if known is None:
@@ -113,7 +114,8 @@ def _agreed(rows: Sequence[tuple[int, Match]], period: Period | None, question: 
         mine = [
             (place, spot)
             for place, spot in spots
-            if bool(_STATEMENT.search(f"{spot.sheet.table.about}\n{spot.sheet.source.chunk.heading}")) is of_statement
+            if bool(_STATEMENT.search(f"{spot.sheet.table.about}\n{spot.sheet.source.chunk.heading}"))
+            is of_statement
             and not spot.cell.text.endswith("%")
         ]
         if mine:
@@ -130,11 +132,10 @@ def _in_parts(item: str, period: Period | None, *, question: Asked, sheets: Sequ
         rows = [
             row
             for row in sheet.table.rows
-            if rank(item, row.section) is not None and any(re.fullmatch(p, normal(row.name)) for p in patterns)
+            if rank(item, row.section) is not None
+            and any(re.fullmatch(p, normal(row.name)) for p in patterns)
         ]
-        spots = [
-            in_period(Match(score=0.0, sheet=sheet, row=row), period, question=question) for row in rows
-        ]
+        spots = [in_period(Match(score=0.0, sheet=sheet, row=row), period, question=question) for row in rows]
         if len(rows) > 1 and all(spot is not None and spot.cell.figure is not None for spot in spots):
             return [spot for spot in spots if spot is not None]
     return []

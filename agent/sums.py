@@ -106,7 +106,9 @@ def shown(value: Decimal, *, decimals: int, unit: str = "", money: str = "") -> 
 
 def _evaluated(formula: str, values: Sequence[Decimal]) -> Decimal:
     """Evaluate + - * / and whole numbers over letters; anything else raises ValueError."""
-    return _node(ast.parse(formula, mode="eval").body, dict(zip(string.ascii_lowercase, values, strict=False)))
+    return _node(
+        ast.parse(formula, mode="eval").body, dict(zip(string.ascii_lowercase, values, strict=False))
+    )
 
 
 def _node(node: ast.expr, names: dict[str, Decimal]) -> Decimal:

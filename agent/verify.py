@@ -12,6 +12,7 @@ from functools import partial
 
 from langgraph.runtime import Runtime
 
+from agent.catalogue import stands
 from agent.confidence import calibration, signs
 from agent.proof import proven
 from agent.state import Drafted, Run, Source, State, dropped
@@ -23,6 +24,8 @@ async def verify(state: State, runtime: Runtime[Run]) -> State:
     run = runtime.context
     draft = state.get("draft")
     assert draft is not None, "the graph routes here only with a draft"
+    if state.get("about"):
+        return {"draft": draft, "told": ""} if await stands(draft, state, run) else dropped(state, "changed")
     sources = await run.sources(state)
     question = draft.get("question", state["standalone"])
     carried, why = await carry(draft, sources, run=run, question=question)

@@ -11,7 +11,18 @@ from typing import Any, Literal, TypeVar
 import anyio
 from pydantic import BaseModel
 
-from agent.records import Answer, Citation, Event, Kind, Question, Released, SearchResult, Sentence, Step
+from agent.records import (
+    Answer,
+    Citation,
+    Event,
+    Kind,
+    Question,
+    Released,
+    SearchResult,
+    Sentence,
+    Step,
+    Turn,
+)
 from api.house import Capabilities, House, OnProgress, Part
 from guardrails.records import Hop, Verdict
 from ingest.errors import ModelDown, ModelReply, NoPageImage
@@ -330,6 +341,8 @@ class FakeAgent:
         self.found = SearchResult(hits=())
         self.images: dict[tuple[str, int], bytes | NoPageImage] = {}
         self.texts: dict[tuple[str, int], tuple[str, ...]] = {}
+        #: Conversations by tenant and name.
+        self.talks: dict[tuple[str, str], tuple[Turn, ...]] = {}
         #: Questions whose generator was closed before its end.
         self.cancelled = 0
 
@@ -369,6 +382,18 @@ class FakeAgent:
         if isinstance(image, NoPageImage):
             raise image
         return image
+
+    async def threads(self, *, scope: Scope) -> list[str]:
+        """List what was put into `talks` for the tenant."""
+        return sorted(name for tenant, name in self.talks if tenant == scope.tenant)
+
+    async def thread(self, thread_id: str, *, scope: Scope) -> tuple[Turn, ...]:
+        """Return what was put into `talks`."""
+        return self.talks.get((scope.tenant, thread_id), ())
+
+    async def forget(self, thread_id: str, *, scope: Scope) -> bool:
+        """Forget what was put into `talks`."""
+        return self.talks.pop((scope.tenant, thread_id), None) is not None
 
     async def passages(self, document_id: str, page_no: int, *, scope: Scope) -> tuple[str, ...] | None:
         """Return what was put into `texts`."""

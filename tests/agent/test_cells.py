@@ -15,7 +15,15 @@ from agent.periods import Period, asked, column_for, heads_in, of_head
 AMOUNTS = st.decimals(min_value=-99_999, max_value=99_999, places=1, allow_nan=False, allow_infinity=False)
 LABELS = st.lists(
     st.sampled_from(
-        ["Net sales", "Cost of sales", "Gross profit", "Other, net", "Inventories (1)", "Trade payables", "Tax (a)"]
+        [
+            "Net sales",
+            "Cost of sales",
+            "Gross profit",
+            "Other, net",
+            "Inventories (1)",
+            "Trade payables",
+            "Tax (a)",
+        ]
     ),
     min_size=1,
     max_size=6,
@@ -35,14 +43,20 @@ def printed(amount: Decimal, style: str) -> str:
     return f"({digits})" if amount < 0 else digits
 
 
-@given(amount=AMOUNTS, style=st.sampled_from(["brackets", "minus", "money", "percent"]), note=st.sampled_from(["", " (1)", "*"]))
+@given(
+    amount=AMOUNTS,
+    style=st.sampled_from(["brackets", "minus", "money", "percent"]),
+    note=st.sampled_from(["", " (1)", "*"]),
+)
 def test_a_printed_figure_is_read_back(amount: Decimal, style: str, note: str) -> None:
     found = figure(printed(amount, style) + note)
     assert found is not None
     assert (found.amount, found.percent) == (amount, style == "percent")
 
 
-@pytest.mark.parametrize("words", ["N/A", "1,2", "2 to 3", "1.2.3", "P1.1", "up to 8 degrees", "", "2019-2020", "3rd"])
+@pytest.mark.parametrize(
+    "words", ["N/A", "1,2", "2 to 3", "1.2.3", "P1.1", "up to 8 degrees", "", "2019-2020", "3rd"]
+)
 def test_words_ranges_and_versions_are_no_figures(words: str) -> None:
     assert figure(words) is None
 
@@ -70,7 +84,11 @@ def test_rows_with_headed_cells_are_read_back(
         assert [cell.figure.amount if cell.figure else None for cell in row.cells] == amounts
 
 
-@given(years=st.lists(st.integers(2001, 2030), min_size=2, max_size=4, unique=True), data=st.data(), split=st.booleans())
+@given(
+    years=st.lists(st.integers(2001, 2030), min_size=2, max_size=4, unique=True),
+    data=st.data(),
+    split=st.booleans(),
+)
 def test_headless_rows_take_the_periods_of_the_line_above_only_where_none_is_blank(
     years: list[int], data: st.DataObject, split: bool
 ) -> None:
@@ -92,7 +110,9 @@ def test_a_percent_sign_in_a_column_of_its_own_belongs_to_the_figure_before_it()
 
 
 def test_a_label_that_is_a_figure_keeps_its_head_out() -> None:
-    table = read_table("Offset | Size | Meaning\nOffset: 72 | Size: 20 | Meaning: Reserved\nOffset: 92 | Size: 4 | Meaning: Version")
+    table = read_table(
+        "Offset | Size | Meaning\nOffset: 72 | Size: 20 | Meaning: Reserved\nOffset: 92 | Size: 4 | Meaning: Version"
+    )
     assert [row.name for row in table.rows] == ["72", "92"]
     assert table.rows[0].cells[1].text == "Reserved"
 
@@ -138,8 +158,13 @@ def test_a_year_is_not_its_quarter() -> None:
 
 @pytest.mark.parametrize(
     ("text", "scale"),
-    [("(in millions, except per share data)", "millions"), ("($ in thousands)", "thousands"),
-     ("(Dollars in billions)", "billions"), ("in millions and in thousands", ""), ("Annual report", "")],
+    [
+        ("(in millions, except per share data)", "millions"),
+        ("($ in thousands)", "thousands"),
+        ("(Dollars in billions)", "billions"),
+        ("in millions and in thousands", ""),
+        ("Annual report", ""),
+    ],
 )
 def test_the_scale_of_a_table(text: str, scale: str) -> None:
     assert scale_of(text) == scale

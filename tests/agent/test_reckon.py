@@ -68,7 +68,11 @@ async def answer_to(question: str, *chunks: Chunk) -> Answer:
 @pytest.mark.parametrize(
     ("question", "says", "pages"),
     [
-        ("What was Orbit's effective tax rate in FY2023?", "Effective tax rate, Year ended June 30, 2023: 21.6%.", {2}),
+        (
+            "What was Orbit's effective tax rate in FY2023?",
+            "Effective tax rate, Year ended June 30, 2023: 21.6%.",
+            {2},
+        ),
         (
             "What were the total assets of Orbit in FY2022?",
             "Total assets, June 30, 2022: $ 17,426 (in millions).",
@@ -106,7 +110,11 @@ async def answer_to(question: str, *chunks: Chunk) -> Answer:
             "EBITDA less capital expenditures, 2023: ",
             {2, 4},
         ),
-        ("Does Orbit have positive working capital based on FY2022 data?", "Yes: Working capital, 2022: 700 million", {3}),
+        (
+            "Does Orbit have positive working capital based on FY2022 data?",
+            "Yes: Working capital, 2022: 700 million",
+            {3},
+        ),
         (
             "Does Orbit have an improving gross margin profile as of FY2023?",
             "No: Gross margin decreased from 20.0% in 2022 to 17.7% in 2023, a decrease of 2.3 percentage points",

@@ -87,7 +87,10 @@ async def run(home: Path, *, oracle: bool, only: str, code: bool) -> None:
         kept = Kept(house.agent._library, home.with_suffix(".kept"))  # type: ignore[attr-defined]
         settings = AgentSettings(evidence=40) if oracle else AgentSettings()
         agent = GuardedAgent(
-            library=kept, rails=house.agent._rails, model=None, settings=settings  # type: ignore[attr-defined]
+            library=kept,
+            rails=house.agent._rails,
+            model=None,
+            settings=settings,  # type: ignore[attr-defined]
         )
         scope = Scope(tenant="default", collections=("default",))
         names = {d.name: d for d in await kept.documents(scope=scope)}
@@ -109,7 +112,9 @@ async def run(home: Path, *, oracle: bool, only: str, code: bool) -> None:
 
 def _print(gold: Gold, answer: Answer, tally: Counter[tuple[str, str]], *, code: bool) -> None:
     right = is_right(gold, answer)
-    by_code = answer.kind == "answer" and not any(s.text in c.quote for s in answer.sentences for c in answer.citations)
+    by_code = answer.kind == "answer" and not any(
+        s.text in c.quote for s in answer.sentences for c in answer.citations
+    )
     kind = "right" if right else "abstained" if answer.kind != "answer" else "wrong"
     tally[kind, gold.type] += 1
     if by_code:
@@ -117,8 +122,12 @@ def _print(gold: Gold, answer: Answer, tally: Counter[tuple[str, str]], *, code:
     if code and not by_code:
         return
     pages = sorted({c.page_no for c in answer.citations})
-    print(f"\n{kind.upper()}{' BY CODE' if by_code else ''} [{gold.type} {gold.answer_format}] {gold.doc} {gold.evidence_pages} {wanted(gold.question) and 'metric' or ''}")
-    print(f"  Q {gold.question[:300]}\n  G {gold.answer[:200]}\n  A {answer.text[:500]} (pages {pages}, dropped {answer.dropped})")
+    print(
+        f"\n{kind.upper()}{' BY CODE' if by_code else ''} [{gold.type} {gold.answer_format}] {gold.doc} {gold.evidence_pages} {wanted(gold.question) and 'metric' or ''}"
+    )
+    print(
+        f"  Q {gold.question[:300]}\n  G {gold.answer[:200]}\n  A {answer.text[:500]} (pages {pages}, dropped {answer.dropped})"
+    )
 
 
 if __name__ == "__main__":
