@@ -1,22 +1,21 @@
-"""How good is it? Asks questions with known answers and pages, and sums up what comes back.
+"""How good is it? Asks questions with known answers and pages, and scores what comes back.
 
 Pages are ranked as distinct (document, page) pairs, each placed by its best hit. A question is searched
 inside its own document and, where it is meant for the whole shelf, over everything. No model judges
-(`scores.py`): strict with free text, and the same for everyone who runs it.
+(`scores.py`): strict with free text, and the same for everyone who runs it. `report.py` sums up.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from agent import scores, words
+from agent import scores
+from agent.hidden import Hiding
 from agent.questions import Gold, Place, SearchedIn
-from agent.records import Answer, Citation, Question
+from agent.records import Answer, Question
 from agent.run import GuardedAgent
 from ingest.records import Document, Scope
 
@@ -24,8 +23,6 @@ from ingest.records import Document, Scope
 _HITS = 60
 #: The same where documents are short and recall@100 is wanted.
 _HITS_BEIR = 160
-#: Least share of a released sentence's content words that its quotes must hold to count as supported.
-_SUPPORTED = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,76 +36,29 @@ class Score:
     answer: Answer | None = None
     right: bool | None = None
     answer_s: float | None = None
+    #: Tokens read and written by the model; None where it tells none.
+    tokens_in: int | None = None
+    tokens_out: int | None = None
 
 
-class Retrieval(BaseModel):
-    """How well pages are found; intervals are 95 % bootstraps."""
+class _Spend(Protocol):
+    @property
+    def prompt_tokens(self) -> int: ...
 
-    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
-
-    n: int
-    hit_1: Annotated[float, Field(alias="hit@1")]
-    hit_5: Annotated[float, Field(alias="hit@5")]
-    recall_10: Annotated[float, Field(alias="recall@10")]
-    recall_100: Annotated[float | None, Field(alias="recall@100")]
-    ndcg_10: Annotated[float, Field(alias="ndcg@10")]
-    hit_5_interval: Annotated[tuple[float, float] | None, Field(alias="hit@5_interval")]
-    ndcg_10_interval: Annotated[tuple[float, float] | None, Field(alias="ndcg@10_interval")]
+    @property
+    def completion_tokens(self) -> int: ...
 
 
-class Answers(BaseModel):
-    """How good answers are; a rate of nothing is None, never zero."""
-
-    n: int
-    match: float | None = Field(description="questions answered rightly, of those that can be")
-    match_interval: tuple[float, float] | None
-    abstained: float | None = Field(description="questions on which it abstained or refused")
-    match_when_answered: float | None = Field(description="right ones among the answers given")
-    citation_precision: float | None = Field(description="citations that point to a page holding the answer")
-    citation_recall: float | None = Field(description="pages holding the answer that are cited")
-    support: float | None = Field(description="released sentences whose numbers and words their quotes hold")
-    cited_cell: float | None = Field(default=None, description="answers whose cited words hold the gold cell")
-    dropped: int = Field(description="sentences written but left out")
+class _Spending(Protocol):
+    def snapshot(self) -> Sequence[_Spend]: ...
 
 
-class Abstention(BaseModel):
-    """How well it knows what it cannot answer."""
+@runtime_checkable
+class _Counting(Protocol):
+    """A model that tells what it was fed and what it said."""
 
-    precision: float | None = Field(description="abstentions that were right to abstain")
-    recall: float | None = Field(description="unanswerable questions on which it abstained")
-    coverage: float | None = Field(description="answerable questions that it answered")
-    aurc: float | None = Field(description="area under the risk-coverage curve of the answers given")
-    risk_coverage: list[tuple[float, float]]
-
-
-class Line(BaseModel):
-    """One question as scored, for people who want to see why, and for comparing runs."""
-
-    id: str
-    type: str
-    scope: SearchedIn
-    question: str
-    gold: str
-    #: Rank of the first page that holds the answer, by scope searched in; null: not among those found.
-    page_rank: dict[SearchedIn, int | None]
-    kind: str | None
-    answer: str | None
-    reason: str | None
-    dropped: int
-    cited: list[str]
-    right: bool | None
-    seconds: float
-
-
-class Evaluation(BaseModel):
-    """The whole report. Below `retrieval` stand scopes, below those (and below `answers`) types and "all"."""
-
-    retrieval: dict[SearchedIn, dict[str, Retrieval]]
-    answers: dict[str, Answers]
-    abstention: Abstention | None
-    latency_ms: dict[str, float]
-    config: dict[str, str | int | float | bool | None]
-    questions: list[Line]
+    @property
+    def spending(self) -> _Spending: ...
 
 
 async def evaluate(
@@ -118,32 +68,101 @@ async def evaluate(
     *,
     scope: Scope,
     ask: bool,
+    known: Mapping[str, Score] | None = None,
 ) -> AsyncIterator[Score]:
-    """Score each question as it is asked; `documents` by name. With `ask` False only the search is scored."""
-    names = {document.id: name for name, document in documents.items()}
+    """Score each question as it is asked; `documents` by name. With `ask` False only the search is scored.
+
+    `known` holds scores of an earlier run by question id: those are passed on, not made again.
+    """
     for gold in questions:
-        document = documents.get(gold.doc) if gold.doc else None
-        inside = replace(scope, documents=(document.id,)) if document is not None else None
-        ranked: dict[SearchedIn, tuple[Place, ...]] = {}
-        times: list[float] = []
-        for where, narrowed in (("document", inside), ("corpus", scope if gold.scope == "corpus" else None)):
-            if narrowed is not None and gold.answerable and gold.places:
-                start = time.perf_counter()
-                ranked[where] = await _ranked(agent, gold, names, scope=narrowed)  # type: ignore[index]
-                times.append(time.perf_counter() - start)
-        score = Score(gold=gold, ranked=ranked, search_s=tuple(times))
-        if ask:
+        if known and gold.id in known:
+            yield known[gold.id]
+            continue
+        score = await _searched(agent, gold, documents, scope=scope)
+        yield await _answered(agent, score, documents, scope=scope) if ask else score
+
+
+async def evaluate_without_gold(
+    agent: GuardedAgent,
+    questions: Sequence[Gold],
+    documents: Mapping[str, Document],
+    *,
+    scope: Scope,
+    known: Mapping[str, Score] | None = None,
+) -> AsyncIterator[Score]:
+    """Ask each question with the pages that hold its answer hidden: nothing is left but to abstain.
+
+    A question whose pages are not known cannot be asked so and is left out.
+    """
+    hiding = Hiding(agent.library)
+    blind = agent.over(hiding)
+    for gold in (gold for gold in questions if gold.answerable and gold.places):
+        if known and gold.id in known:
+            yield known[gold.id]
+            continue
+        hiding.pages = {(documents[name].id, no) for name, no in gold.places if name in documents}
+        score = Score(gold=gold.without_answer(), ranked={})
+        yield await _answered(blind, score, documents, scope=scope)
+
+
+async def _searched(
+    agent: GuardedAgent, gold: Gold, documents: Mapping[str, Document], *, scope: Scope
+) -> Score:
+    inside = _inside(gold, documents, scope=scope)
+    ranked: dict[SearchedIn, tuple[Place, ...]] = {}
+    times: list[float] = []
+    wheres: tuple[tuple[SearchedIn, Scope | None], ...] = (
+        ("document", inside),
+        ("corpus", scope if gold.scope == "corpus" else None),
+    )
+    for where, narrowed in wheres:
+        if narrowed is not None and gold.answerable and gold.places:
             start = time.perf_counter()
-            own = inside if gold.scope == "document" and inside is not None else scope
-            answer = await agent.answer(Question(text=gold.question, scope=own))
-            spent = time.perf_counter() - start
-            score = replace(score, answer=answer, right=is_right(gold, answer), answer_s=spent)
-        yield score
+            ranked[where] = await _ranked(agent, gold, documents, scope=narrowed)
+            times.append(time.perf_counter() - start)
+    return Score(gold=gold, ranked=ranked, search_s=tuple(times))
+
+
+async def _answered(
+    agent: GuardedAgent, score: Score, documents: Mapping[str, Document], *, scope: Scope
+) -> Score:
+    gold = score.gold
+    own = gold.scope == "document" or len(gold.docs) > 1
+    inside = _inside(gold, documents, scope=scope) if own else None
+    spent = _spent(agent.model)
+    start = time.perf_counter()
+    answer = await agent.answer(Question(text=gold.question, scope=inside or scope))
+    took = time.perf_counter() - start
+    now = _spent(agent.model)
+    read, written = (now[0] - spent[0], now[1] - spent[1]) if now and spent else (None, None)
+    return replace(
+        score,
+        answer=answer,
+        right=is_right(gold, answer),
+        answer_s=took,
+        tokens_in=read,
+        tokens_out=written,
+    )
+
+
+def _inside(gold: Gold, documents: Mapping[str, Document], *, scope: Scope) -> Scope | None:
+    """Narrow `scope` to the question's own documents; None where it names none that are there."""
+    own = tuple(documents[name].id for name in gold.docs if name in documents)
+    return replace(scope, documents=own) if own else None
+
+
+def _spent(model: object) -> tuple[int, int] | None:
+    """Return tokens read and written by `model` so far, or None where it counts none."""
+    if not isinstance(model, _Counting):
+        return None
+    spends = model.spending.snapshot()
+    return sum(s.prompt_tokens for s in spends), sum(s.completion_tokens for s in spends)
 
 
 async def _ranked(
-    agent: GuardedAgent, gold: Gold, names: Mapping[str, str], *, scope: Scope
+    agent: GuardedAgent, gold: Gold, documents: Mapping[str, Document], *, scope: Scope
 ) -> tuple[Place, ...]:
+    names = {document.id: name for name, document in documents.items()}
     found = await agent.search(gold.question, scope=scope, limit=_HITS_BEIR if gold.relevant else _HITS)
     return tuple(dict.fromkeys((names.get(c.document_id, c.name), c.page_no) for c in found.citations))
 
@@ -156,171 +175,3 @@ def is_right(gold: Gold, answer: Answer) -> bool:
         return False
     text = " ".join(sentence.text for sentence in answer.sentences)
     return scores.matches(text, gold.answer, gold.answer_format)
-
-
-def evaluation(
-    found: Sequence[Score], *, config: Mapping[str, str | int | float | bool | None] | None = None
-) -> Evaluation:
-    """Sum up everything."""
-    asked = [score for score in found if score.answer is not None]
-    return Evaluation(
-        retrieval={where: kept for where in ("document", "corpus") if (kept := _retrieval(found, where))},
-        answers={key: _answers(some) for key, some in _by_type(asked)},
-        abstention=_abstention(asked) if asked else None,
-        latency_ms=_latency(found),
-        config=dict(config or {}),
-        questions=[_line(score) for score in found],
-    )
-
-
-def values(run: Evaluation, metric: str) -> dict[str, float]:
-    """Return one number a question of a run, for paired comparison: "hit@5", "hit@1" or "match"."""
-    if metric == "match":
-        return {line.id: float(line.right) for line in run.questions if line.right is not None}
-    k = int(metric.removeprefix("hit@"))
-    return {
-        f"{where}/{line.id}": float(rank is not None and rank <= k)
-        for line in run.questions
-        for where, rank in line.page_rank.items()
-    }
-
-
-def _by_type(found: Sequence[Score]) -> Iterator[tuple[str, list[Score]]]:
-    if found:
-        yield "all", list(found)
-    for key in sorted({score.gold.type for score in found}):
-        yield key, [score for score in found if score.gold.type == key]
-
-
-def _retrieval(found: Sequence[Score], where: SearchedIn) -> dict[str, Retrieval]:
-    return {key: _ranking(some, where) for key, some in _by_type([s for s in found if where in s.ranked])}
-
-
-def _ranking(found: Sequence[Score], where: SearchedIn) -> Retrieval:
-    def each(of: Callable[[Sequence[Place], frozenset[Place], int], float], k: int) -> list[float]:
-        return [of(score.ranked[where], score.gold.places, k) for score in found]
-
-    fives, gains = each(scores.hit, 5), each(scores.ndcg, 10)
-    deep = any(score.gold.relevant for score in found)
-    return Retrieval.model_validate(
-        {
-            "n": len(found),
-            "hit@1": _maybe(each(scores.hit, 1)),
-            "hit@5": _maybe(fives),
-            "recall@10": _maybe(each(scores.recall, 10)),
-            "recall@100": _maybe(each(scores.recall, 100)) if deep else None,
-            "ndcg@10": _maybe(gains),
-            "hit@5_interval": _rounded_pair(scores.interval(fives)),
-            "ndcg@10_interval": _rounded_pair(scores.interval(gains)),
-        }
-    )
-
-
-def _answers(asked: Sequence[Score]) -> Answers:
-    able = [float(bool(score.right)) for score in asked if score.gold.answerable]
-    given = [score for score in asked if score.answer is not None and score.answer.kind == "answer"]
-    cited = [(score.gold.places, _pages_cited(score)) for score in given if score.gold.places]
-    sentences = [held for score in given for held in _supported(score.answer)]
-    cells = [score for score in given if score.gold.cell and score.right]
-    return Answers(
-        n=len(asked),
-        match=_maybe(able),
-        match_interval=_rounded_pair(scores.interval(able)),
-        abstained=_maybe([float(s.answer is not None and s.answer.kind != "answer") for s in asked]),
-        match_when_answered=_maybe([float(bool(s.right)) for s in given]),
-        citation_precision=_maybe([len(gold & pages) / len(pages) for gold, pages in cited if pages]),
-        citation_recall=_maybe([len(gold & pages) / len(gold) for gold, pages in cited]),
-        support=_maybe(sentences),
-        cited_cell=_maybe([float(_cell_cited(s)) for s in cells]),
-        dropped=sum(s.answer.dropped for s in asked if s.answer is not None),
-    )
-
-
-def _pages_cited(score: Score) -> frozenset[Place]:
-    return frozenset((c.name, c.page_no) for c in score.answer.citations) if score.answer else frozenset()
-
-
-def _cell_cited(score: Score) -> bool:
-    return score.answer is not None and any(
-        (score.gold.cell or "") in c.quote for c in score.answer.citations
-    )
-
-
-def _supported(answer: Answer | None) -> list[float]:
-    """Say for each released sentence whether its quotes hold its numbers and half of its content words."""
-    if answer is None:
-        return []
-    by_number = {citation.n: citation for citation in answer.citations}
-    return [
-        float(_stands(sentence.text, [by_number[n] for n in sentence.citations if n in by_number]))
-        for sentence in answer.sentences
-    ]
-
-
-def _stands(sentence: str, cited: Sequence[Citation]) -> bool:
-    quotes = "\n".join(f"{citation.name}\n{citation.quote}" for citation in cited)
-    said = sentence.partition(" [")[0]
-    covered = words.cover(words.content(said), words.content(quotes))
-    return bool(cited) and words.numbers(said) <= words.numbers(quotes) and covered >= _SUPPORTED
-
-
-def _abstention(asked: Sequence[Score]) -> Abstention:
-    def abstained(score: Score) -> bool:
-        return score.answer is not None and score.answer.kind != "answer"
-
-    given = [
-        (max((c.score for c in score.answer.citations), default=0.0), bool(score.right))
-        for score in asked
-        if score.answer is not None and score.answer.kind == "answer"
-    ]
-    able = [score for score in asked if score.gold.answerable]
-    return Abstention(
-        precision=_maybe([float(not score.gold.answerable) for score in asked if abstained(score)]),
-        recall=_maybe([float(abstained(score)) for score in asked if not score.gold.answerable]),
-        coverage=_maybe([float(not abstained(score)) for score in able]),
-        aurc=None if (area := scores.aurc(given)) is None else round(area, 4),
-        risk_coverage=[(round(c, 4), round(r, 4)) for c, r in scores.risk_coverage(given)],
-    )
-
-
-def _latency(found: Sequence[Score]) -> dict[str, float]:
-    searches = sorted(1000 * s for score in found for s in score.search_s)
-    answers = sorted(1000 * score.answer_s for score in found if score.answer_s is not None)
-    return {
-        f"{name}_{label}": round(times[min(len(times) - 1, int(share * len(times)))], 1)
-        for name, times in (("search", searches), ("answer", answers))
-        for label, share in (("p50", 0.5), ("p95", 0.95))
-        if times
-    }
-
-
-def _line(score: Score) -> Line:
-    answer, gold = score.answer, score.gold
-    return Line(
-        id=gold.id,
-        type=gold.type,
-        scope=gold.scope,
-        question=gold.question,
-        gold=gold.answer,
-        page_rank={where: _first(pages, gold.places) for where, pages in score.ranked.items()},
-        kind=answer.kind if answer else None,
-        answer=answer.text if answer else None,
-        reason=answer.reason if answer else None,
-        dropped=answer.dropped if answer else 0,
-        cited=[f"{c.name}, page {c.page_no}: {c.quote}" for c in answer.citations] if answer else [],
-        right=score.right,
-        seconds=round(sum(score.search_s) + (score.answer_s or 0.0), 2),
-    )
-
-
-def _first(pages: Sequence[Place], relevant: frozenset[Place]) -> int | None:
-    return next((place for place, page in enumerate(pages, start=1) if page in relevant), None)
-
-
-def _rounded_pair(pair: tuple[float, float] | None) -> tuple[float, float] | None:
-    return None if pair is None else (round(pair[0], 4), round(pair[1], 4))
-
-
-def _maybe(rates: Sequence[float]) -> float | None:
-    value = scores.mean(rates)
-    return None if value is None else round(value, 4)

@@ -26,8 +26,8 @@ class Gold(BaseModel):
     id: str
     question: str
     answer: str = ""
-    #: The document's name, as added.
-    doc: str | None = None
+    #: The document's name, as added; several where the question is about all of them.
+    doc: str | tuple[str, ...] | None = None
     #: Pages that hold the answer, from 1; empty where none does or where it is not known.
     evidence_pages: tuple[int, ...] = ()
     type: str = "text"
@@ -45,15 +45,36 @@ class Gold(BaseModel):
         return self.type != "unanswerable" and self.answer != _UNANSWERABLE
 
     @property
+    def docs(self) -> tuple[str, ...]:
+        """The names of its documents; none where it is not said."""
+        return (self.doc,) if isinstance(self.doc, str) else self.doc or ()
+
+    @property
     def places(self) -> frozenset[Place]:
-        """The pages that hold the answer."""
-        own = {(self.doc, no) for no in self.evidence_pages} if self.doc else set()
+        """The pages that hold the answer; with several documents their numbers say nothing."""
+        own = {(self.doc, no) for no in self.evidence_pages} if isinstance(self.doc, str) else set()
         return frozenset(own | {(name, 1) for name in self.relevant})
+
+    def without_answer(self) -> Gold:
+        """Return the same question as one that nothing answers."""
+        return self.model_copy(update={"answer": _UNANSWERABLE, "answer_format": "None"})
 
 
 def load(path: Path) -> list[Gold]:
     """Read questions from a JSON Lines file. Raises AgentError naming the line that does not fit."""
     return [_gold(path.name, no, line) for no, line in _lines(path)]
+
+
+def chosen(golds: list[Gold], ids: Path) -> list[Gold]:
+    """Keep the questions that a file names, one id a line (# opens a comment), in the order of `golds`.
+
+    Raises AgentError for an id that no question has: a subset that shrank in silence is another subset.
+    """
+    wanted = {row for _, line in _lines(ids) if (row := line.partition("#")[0].strip())}
+    missing = sorted(wanted - {gold.id for gold in golds})
+    if missing:
+        raise AgentError(f"{ids.name} names {len(missing)} unknown questions, {missing[0]!r} among them.")
+    return [gold for gold in golds if gold.id in wanted]
 
 
 def load_beir(folder: Path, *, split: str | None = None) -> tuple[list[Gold], dict[str, str]]:

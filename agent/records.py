@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from ingest.records import Box, Hit, Scope
 
 Kind = Literal["answer", "abstention", "refusal"]
-WrittenBy = Literal["served", "local", "quotes"]
+#: Who wrote: a served model, the local model, the documents themselves, or our own code.
+WrittenBy = Literal["served", "local", "quotes", "code"]
 #: Why there is no answer: abstentions say what the evidence lacks; refusals name the rail's code.
 AbstentionReason = Literal["no_evidence", "conflicting_evidence", "cannot_see", "empty_library", "budget"]
+
+
+#: Details of a step: values that JSON has.
+Facts = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +74,8 @@ class Step:
     #: For people: 'Searched "capital expenditures 2024"'.
     label: str
     ms: float
+    #: What lies behind the label, for the trace: never a word that has not passed the rails.
+    facts: Facts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from agent import citations
 from agent.citations import cite
 from agent.records import AbstentionReason, Answer, Citation, Kind, Released, Sentence, Step
 from agent.screen import refusal_text
-from agent.state import Run, Source, State
+from agent.state import Kept, Run, Source, State, StoredTurn, dropped
 
 ABSTENTIONS = {
     "no_evidence": "I found no evidence for an answer in these documents.",
@@ -34,31 +34,56 @@ async def release(state: State, runtime: Runtime[Run]) -> State:
     assert draft is not None, "the graph routes here only with a screened draft"
     sources = {s.n: s for s in await run.sources(state)}
     cited = [sources[n] for n in draft["evidence"] if n in sources]
-    if not cited:  # the document went away while the sentence was being checked
-        return {"draft": None, "dropped": state.get("dropped", 0) + 1, "told": ""}
+    if (
+        not cited and state.get("about") != "courtesy"
+    ):  # the document went away while the sentence was being checked
+        return dropped(state, "document_gone")
     known = len(run.citations)
-    numbers = [await _number(run, draft["text"], source, question=state["standalone"]) for source in cited]
+    question = draft.get("question", state["standalone"])
+    numbers = [await _number(run, draft["text"], source, question=question) for source in cited]
     sentence = Sentence(text=draft["text"], citations=tuple(dict.fromkeys(numbers)))
     runtime.stream_writer(Released(sentence=sentence, new_citations=tuple(run.citations[known:])))
     standing = {"text": sentence.text, "citations": list(sentence.citations)}
-    return {"draft": None, "sentences": [*state.get("sentences", []), standing], "told": ""}  # type: ignore[list-item]
+    places = [f"{source.name} p. {source.chunk.page_no}" for source in cited]
+    return {
+        "draft": None,
+        "sentences": [*state.get("sentences", []), standing],  # type: ignore[list-item]
+        "told": f"A sentence stands on {', '.join(places)}",
+        "facts": {"kept": sentence.text, "citations": list(sentence.citations)},
+    }
 
 
 async def conclude(state: State, runtime: Runtime[Run]) -> State:
     """Say how it ended, and remember the turn."""
     run = runtime.context
+    if not state.get("refused") and not state.get("sentences"):
+        run.nearest = await _nearest(run, question=state.get("standalone", state["question"]))
     answer = answer_of(state, run, steps=())
-    stood, dropped = len(answer.sentences), answer.dropped
+    stood, lost = len(answer.sentences), answer.dropped
     if answer.kind == "answer":
-        told = f"Wrote {stood + dropped} sentences: {stood} stand on evidence" + (
-            f", {dropped} dropped" if dropped else ""
+        told = f"Wrote {stood + lost} sentences: {stood} stand on evidence" + (
+            f", {lost} dropped" if lost else ""
         )
     else:
-        told = f"No answer: {answer.reason}" + (f", {dropped} sentences dropped" if dropped else "")
+        told = f"No answer: {answer.reason}" + (f", {lost} sentences dropped" if lost else "")
     if answer.kind == "refusal":
         return {"told": told}
-    turns = [{"role": "user", "text": state["question"]}, {"role": "assistant", "text": answer.text}]
-    return {"turns": turns, "told": told}  # type: ignore[typeddict-item]
+    return {"turns": turns_of(state, answer), "told": told}
+
+
+def turns_of(state: State, answer: Answer) -> list[StoredTurn]:
+    """Return what a thread keeps of a question: what was asked and understood, what was said and on what."""
+    asked: StoredTurn = {"role": "user", "text": state["question"]}
+    if state.get("standalone", state["question"]) != state["question"]:
+        asked["standalone"] = state["standalone"]
+    chunks = {citation.n: citation.chunk_id for citation in answer.citations}
+    said: StoredTurn = {"role": "assistant", "text": answer.text}
+    if answer.sentences:
+        said["sentences"] = [
+            {"text": marked(s), "cited": [chunks[n] for n in s.citations]} for s in answer.sentences
+        ]
+        said["evidence"] = [k for k in state.get("evidence", []) if k["chunk_id"] in chunks.values()]
+    return [asked, said]
 
 
 def answer_of(state: State, run: Run, *, steps: tuple[Step, ...]) -> Answer:
@@ -79,7 +104,20 @@ def answer_of(state: State, run: Run, *, steps: tuple[Step, ...]) -> Answer:
         languages=run.library.languages,
         trace_id=run.trace_id,
         steps=steps,
+        confidence=None if kind == "refusal" else round(run.confidence, 4),
+        searched=() if kind == "refusal" else tuple(run.searched),
+        nearest=tuple(run.nearest),
     )
+
+
+async def _nearest(run: Run, *, question: str) -> list[Citation]:
+    """Cite the pages that came nearest in any round, one passage a page, best first."""
+    best: dict[tuple[str, int], Kept] = {}
+    for one in sorted(run.seen.values(), key=lambda kept: -kept["score"]):
+        if one["chunk_id"] in run.passed:
+            best.setdefault((one["document_id"], one["page_no"]), one)
+    sources = await run.read(list(best.values())[: run.settings.nearest])
+    return [cite(question, source, n=n) for n, source in enumerate(sources, start=1)]
 
 
 def _ending(state: State, run: Run, sentences: tuple[Sentence, ...]) -> tuple[Kind, str | None, str]:

@@ -7,18 +7,28 @@ document goes.)
 
 from __future__ import annotations
 
-import operator
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, NotRequired, Protocol, TypedDict
 
-from agent.records import Citation, Question, Step, WrittenBy
+from agent.records import Citation, Facts, Question, Step, WrittenBy
 from agent.settings import AgentSettings
 from guardrails.records import Hop, Verdict
 from ingest.library import Library
 from ingest.records import Chunk
 from ingest.served import LanguageModel
+
+#: Turns that a thread keeps.
+MOST_TURNS = 100
+
+
+class StoredSentence(TypedDict):
+    """A released sentence as a thread keeps it: shown only while what it cites can still be read."""
+
+    text: str
+    #: Ids of the cited chunks.
+    cited: list[str]
 
 
 class StoredTurn(TypedDict):
@@ -26,6 +36,11 @@ class StoredTurn(TypedDict):
 
     role: str
     text: str
+    #: Of a question: as it was understood.
+    standalone: NotRequired[str]
+    #: Of an answer: its sentences, and the evidence that a follow-up may use again.
+    sentences: NotRequired[list[StoredSentence]]
+    evidence: NotRequired[list[Kept]]
 
 
 class Kept(TypedDict):
@@ -37,6 +52,23 @@ class Kept(TypedDict):
     page_no: int
     kind: str
     score: float
+
+
+class Found(TypedDict):
+    """What one search brought, best first; `place` is that of its question in the plan."""
+
+    place: int
+    hits: list[Kept]
+
+
+def gathered(before: list[Found], more: list[Found]) -> list[Found]:
+    """Put the hits of searches that ran side by side together, by place; an empty list starts over."""
+    return sorted([*before, *more], key=lambda found: found["place"]) if more else []
+
+
+def remembered(before: list[StoredTurn], more: list[StoredTurn]) -> list[StoredTurn]:
+    """Append turns to a thread; the oldest are forgotten, so that it stays small."""
+    return [*before, *more][-MOST_TURNS:]
 
 
 class Operand(TypedDict):
@@ -64,6 +96,8 @@ class Drafted(TypedDict):
 
     text: str
     evidence: list[int]
+    #: Which question of the plan it answers; where absent, the whole one.
+    question: NotRequired[str]
     #: Its figures that stand on no page because they were computed.
     sums: NotRequired[list[Sum]]
 
@@ -79,11 +113,18 @@ class State(TypedDict, total=False):
     """The plain values of one question; `turns` alone accumulates over a thread."""
 
     question: str
-    turns: Annotated[list[StoredTurn], operator.add]
-    #: The question made self-contained, and what is searched for.
+    turns: Annotated[list[StoredTurn], remembered]
+    #: The question made self-contained, and the self-contained questions that it asks (itself, if only one).
     standalone: str
     queries: list[str]
+    #: Ids of the documents that the question names; [] where it names none.
+    narrow: list[str]
+    #: Of a single search sent off by the plan: the place of its question.
+    place: int
+    #: What is not asked of the documents but answered by code: "courtesy", "library", or "".
+    about: str
     round: int
+    found: Annotated[list[Found], gathered]
     evidence: list[Kept]
     draft: Drafted | None
     sentences: list[Standing]
@@ -93,6 +134,18 @@ class State(TypedDict, total=False):
     reason: str
     #: What the last node did, for people; empty where there is nothing to tell.
     told: str
+    #: Its details for the trace; taken out before the state is stored.
+    facts: Facts
+
+
+def dropped(state: State, reason: str) -> State:
+    """Return the update that drops the draft and tells why, by a code: its words passed no rail."""
+    return {
+        "draft": None,
+        "dropped": state.get("dropped", 0) + 1,
+        "told": f"Left out a sentence: {reason.replace('_', ' ')}",
+        "facts": {"dropped": reason},
+    }
 
 
 class Rails(Protocol):
@@ -165,6 +218,13 @@ class Run:
     #: The open draft; one round of writing.
     draft: AsyncGenerator[Drafted, None] | None = None
     citations: list[Citation] = field(default_factory=list)
+    #: Of the sentence that was surest so far, shown or not.
+    confidence: float = 0.0
+    #: What was searched for, and the hits of all rounds by chunk id.
+    searched: list[str] = field(default_factory=list)
+    seen: dict[str, Kept] = field(default_factory=dict)
+    #: Of an abstention: what came nearest.
+    nearest: list[Citation] = field(default_factory=list)
 
     @property
     def left_s(self) -> float:
@@ -179,7 +239,10 @@ class Run:
 
     async def sources(self, state: State) -> list[Source]:
         """Read the kept evidence again through the caller's scope; what is gone is left out."""
-        kept = state.get("evidence", [])
+        return await self.read(state.get("evidence", []))
+
+    async def read(self, kept: list[Kept]) -> list[Source]:
+        """Read hits again through the scope, numbered as they come; what no rail passed is left out."""
         chunks = await self.library.chunks([k["chunk_id"] for k in kept], scope=self.question.scope)
         alive = {chunk.id: chunk for chunk in chunks}
         return [

@@ -126,10 +126,7 @@ class LocalWriter:
             yield drafted
         if run.citations:
             return
-        several = (
-            state["queries"] if len(state["queries"]) > 1 and state["round"] == 1 else [state["standalone"]]
-        )
-        for question in several:
+        for question in asked_of(state):
             released = len(run.citations)
             for source, text in (await focused(run, question, sources))[: run.settings.local_sources]:
                 run.shown.add(source.chunk.id)
@@ -137,7 +134,11 @@ class LocalWriter:
                 asked = prompt(question, [(source, text)])
                 async with aclosing(said(self._model, SYSTEM_SMALL, asked, run)) as pieces:
                     async for piece in pieces:
-                        yield {"text": unmark(piece)["text"], "evidence": [source.n]}
+                        yield {
+                            "text": unmark(piece)["text"],
+                            "evidence": [source.n],
+                            "question": question,
+                        }
                 ms = round((time.perf_counter() - start) * 1000, 1)
                 run.tell(Step(node="write", label=f"Read {source.name}, page {source.chunk.page_no}", ms=ms))
                 if len(run.citations) > released:
@@ -158,21 +159,26 @@ class QuoteWriter:
     writes_as: WrittenBy = "quotes"
 
     async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
-        """Yield what tables say, else the best supporting sentence and at most one nearly as good."""
-        question = state["standalone"]
+        """Yield what tables say, else the best sentence and one nearly as good; of several the best."""
         async for drafted in from_tables(run, state, sources):
             yield drafted
         run.shown |= {s.chunk.id for s in sources}
         if run.citations:
             return
-        for drafted in await quoted(run, question, sources, least=run.settings.min_question_cover):
-            yield drafted
+        several = asked_of(state)
+        said: set[str] = set()
+        for question in several:
+            best = await quoted(run, question, sources, least=run.settings.min_question_cover)
+            for drafted in best if len(several) == 1 else best[:1]:
+                if drafted["text"] not in said:
+                    said.add(drafted["text"])
+                    yield {**drafted, "question": question}
 
 
 async def from_tables(run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
     """Yield what code takes from the tables: of the whole question, else of each of its parts."""
     whole = state["standalone"]
-    parts = state["queries"] if len(state["queries"]) > 1 and state["round"] == 1 else []
+    parts = [part for part in asked_of(state) if part != whole]
     answer = reckoned(whole, await read_sheets(run, one_document(whole, sources)))
     if answer is not None:
         yield answer
@@ -180,7 +186,13 @@ async def from_tables(run: Run, state: State, sources: list[Source]) -> AsyncGen
     for part in parts:
         found = reckoned(part, await read_sheets(run, one_document(part, sources)))
         if found is not None:
-            yield found
+            yield {**found, "question": part}
+
+
+def asked_of(state: State) -> list[str]:
+    """Return the questions to answer: those of the plan, in a further round the whole one."""
+    several = len(state["queries"]) > 1 and state["round"] == 1
+    return state["queries"] if several else [state["standalone"]]
 
 
 async def said(model: LanguageModel, system: str, asked: str, run: Run) -> AsyncGenerator[str, None]:

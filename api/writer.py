@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import anyio
 from pydantic import BaseModel
 
+from ingest.spending import Spending
+
 if TYPE_CHECKING:
     from ingest.local_llm import LocalLlm
     from ingest.served import Call, Message, Reasoning, ServedModel
@@ -31,6 +33,8 @@ class LocalModel:
         self.name = gguf.stem
         self.context_tokens = context_tokens
         self._gguf, self._threads, self._timeout_s = gguf, threads, timeout_s
+        #: Outlives the child: what was counted before it died still counts.
+        self.spending = Spending()
         self._turn = anyio.Lock()
         self._child: LocalLlm | None = None
         self._client: ServedModel | None = None
@@ -59,6 +63,7 @@ class LocalModel:
                 writes_as="local",
                 context_tokens=self.context_tokens,
                 timeout_s=self._timeout_s,
+                ledger=self.spending,
             )
             return self._client
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +14,13 @@ from api.cli.edge import console, run
 from api.cli.options import Home, Usage, settings_of
 
 if TYPE_CHECKING:
-    from agent.evaluate import Evaluation
+    from agent.evaluate import Score
     from agent.questions import Gold
+    from agent.report import Evaluation
+    from agent.run import GuardedAgent
+    from api.house import House
     from api.settings import ApiSettings
+    from ingest.records import Document, Scope
 
 #: Compared question by question where an earlier run is given.
 _COMPARED = ("hit@1", "hit@5", "match")
@@ -40,6 +45,17 @@ def evaluate(
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first so many.")] = None,
+    ids: Annotated[
+        Path | None, typer.Option(help="Ask only the questions that this file names, one id a line.")
+    ] = None,
+    without_gold: Annotated[
+        bool,
+        typer.Option(help="Hide the pages that hold each answer: only an abstention is right then."),
+    ] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Append each score to this file, and go on from what it holds already."),
+    ] = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write the report to this file.")] = None,
     html: Annotated[
         Path | None, typer.Option(help="Write a page for people: the tables, the worst answers, their crops.")
@@ -64,9 +80,16 @@ def evaluate(
         )
         floors = _floors(gate)
         earlier = _earlier(against)
-        asked, texts = _asked(questions, beir)
-        ask = not (retrieval_only or beir is not None)
-        whole = await _scored(settings, asked[:limit], documents=documents, texts=texts, ask=ask, page=html)
+        asked, texts = _asked(questions, beir, ids=ids)
+        course = _Course(
+            asked=asked[:limit],
+            ask=not (retrieval_only or beir is not None),
+            without_gold=without_gold,
+            resume=resume,
+        )
+        if without_gold and not course.ask:
+            raise Usage("--without-gold is about answers: leave --retrieval-only and --beir out.")
+        whole = await _scored(settings, course, documents=documents, texts=texts, page=html)
         if as_json is not None:
             as_json.write_text(whole.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
         _told(whole)
@@ -96,37 +119,47 @@ def _chosen(settings: ApiSettings, source: Path | None, *, model: str | None, ow
     return settings.model_copy(update=changes)
 
 
-def _asked(questions: Path | None, beir: Path | None) -> tuple[list[Gold], dict[str, str]]:
-    from agent.questions import load, load_beir
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Course:
+    """What is asked, and how."""
+
+    asked: list[Gold]
+    ask: bool
+    without_gold: bool = False
+    resume: Path | None = None
+
+
+def _asked(
+    questions: Path | None, beir: Path | None, *, ids: Path | None = None
+) -> tuple[list[Gold], dict[str, str]]:
+    from agent.questions import chosen, load, load_beir
 
     if (questions is None) is (beir is None):
         raise Usage("Name a file of questions, or a BEIR folder with --beir.")
     if beir is not None:
-        return load_beir(beir)
+        golds, texts = load_beir(beir)
+        return (chosen(golds, ids) if ids else golds), texts
     assert questions is not None
     if not questions.is_file():
         raise Usage(f"There are no questions at {questions}.")
-    return load(questions), {}
+    golds = load(questions)
+    return (chosen(golds, ids) if ids else golds), {}
 
 
 async def _scored(
     settings: ApiSettings,
-    asked: list[Gold],
+    course: _Course,
     *,
     documents: Path | None,
     texts: Mapping[str, str],
-    ask: bool,
     page: Path | None,
 ) -> Evaluation:
-    from agent.evaluate import evaluate as scored
-    from agent.evaluate import evaluation
+    from agent.report import evaluation
     from agent.run import GuardedAgent
     from api.cli.add import listed, shelve
     from api.cli.door import LocalDoor
     from api.wiring import open_house
 
-    screen = console(stderr=True)
-    found = []
     async with open_house(settings) as house:
         door = LocalDoor(house, settings)
         if documents is not None:
@@ -139,16 +172,8 @@ async def _scored(
         held = {d.name: d for d in await house.shelf.documents(scope=scope)}
         if not held:
             raise Usage("The library is empty; say --documents FOLDER, or add some first.")
-        async for score in scored(agent, asked, held, scope=scope, ask=ask):
-            found.append(score)
-            mark = {True: "right", False: "wrong", None: "-"}[score.right]
-            screen.print(
-                f"{len(found):3}/{len(asked)} {mark:5} {score.gold.question}", markup=False, highlight=False
-            )
-        has = house.capabilities
-        config: dict[str, str | int | float | bool | None] = {"documents": len(held), "asked": ask}
-        config |= {"questions": len(asked), "reasoning": has.reasoning}
-        config |= {"model": has.model, "vision": has.vision, "profile": has.profile}
+        config = _config(house, course, documents=len(held))
+        found = await _found(agent, course, held, scope=scope, run=config)
         whole = evaluation(found, config=config)
         if page is not None:
             import anyio
@@ -158,6 +183,57 @@ async def _scored(
             told = await page_of(whole, found, agent=agent, scope=scope)
             await anyio.Path(page).write_text(told, encoding="utf-8")
     return whole
+
+
+def _config(house: House, course: _Course, *, documents: int) -> dict[str, str | int | float | bool | None]:
+    has = house.capabilities
+    return {
+        "documents": documents,
+        "asked": course.ask,
+        "without_gold": course.without_gold,
+        "questions": len(course.asked),
+        "reasoning": has.reasoning,
+        "model": has.model,
+        "vision": has.vision,
+        "profile": has.profile,
+    }
+
+
+async def _found(
+    agent: GuardedAgent,
+    course: _Course,
+    held: Mapping[str, Document],
+    *,
+    scope: Scope,
+    run: Mapping[str, object],
+) -> list[Score]:
+    """Score question by question, telling each; with a file to go on from, keep each."""
+    from agent.evaluate import evaluate as scored
+    from agent.evaluate import evaluate_without_gold
+    from agent.resume import Kept
+
+    screen = console(stderr=True)
+    # How many are asked may grow from run to run; who answers, and from what, may not change.
+    kept = (
+        Kept(course.resume, run={k: v for k, v in run.items() if k != "questions"}) if course.resume else None
+    )
+    known = dict(kept.scores) if kept else {}
+    if course.without_gold:
+        scores = evaluate_without_gold(agent, course.asked, held, scope=scope, known=known)
+    else:
+        scores = scored(agent, course.asked, held, scope=scope, ask=course.ask, known=known)
+    found: list[Score] = []
+    async for score in scores:
+        found.append(score)
+        if kept is not None:
+            kept.add(score)
+        mark = {True: "right", False: "wrong", None: "-"}[score.right]
+        screen.print(
+            f"{len(found):3}/{len(course.asked)} {mark:5} {score.gold.question}",
+            markup=False,
+            highlight=False,
+        )
+    return found
 
 
 async def _shelve_texts(door: Any, texts: Mapping[str, str]) -> None:
@@ -232,7 +308,7 @@ def _earlier(path: Path | None) -> Evaluation | None:
         return None
     from pydantic import ValidationError
 
-    from agent.evaluate import Evaluation
+    from agent.report import Evaluation
 
     try:
         return Evaluation.model_validate_json(path.read_bytes())
@@ -241,7 +317,7 @@ def _earlier(path: Path | None) -> Evaluation | None:
 
 
 def _compared(ours: Evaluation, theirs: Evaluation) -> None:
-    from agent.evaluate import values
+    from agent.report import values
     from agent.scores import difference
 
     for metric in _COMPARED:

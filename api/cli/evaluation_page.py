@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from ingest.errors import NoPageImage
 
 if TYPE_CHECKING:
-    from agent.evaluate import Evaluation, Score
+    from agent.evaluate import Score
     from agent.records import Citation
+    from agent.report import Evaluation
     from agent.run import GuardedAgent
     from ingest.records import Box, Scope
 

@@ -11,6 +11,7 @@ from agent.errors import WriterDown
 from agent.records import Answer, Question, Released, Step, Turn
 from agent.run import GuardedAgent
 from agent.settings import AgentSettings
+from ingest.errors import ModelDown
 from ingest.records import Scope
 from ingest.vision import Finding
 from tests.fakes import DOWN, SCOPE, FakeLibrary, FakeModel, FakeRails, a_chunk, a_document
@@ -206,6 +207,23 @@ async def test_a_finding_becomes_part_of_its_source() -> None:
     assert answer.kind == "answer"
 
 
+async def test_eyes_that_are_down_cost_the_answer_nothing_that_words_can_tell() -> None:
+    figure = a_chunk("Figure 3: sales by region", document=REPORT, page_no=3, place=4, kind="figure")
+    library = FakeLibrary(shelf=[(REPORT, [figure, PROSE])], finding=ModelDown("gone"))
+    answer = await an_agent(library=library).answer(a_question("How many people does it employ?"))
+    assert answer.kind == "answer"
+    assert any("eyes failed (model_down)" in step.label for step in answer.steps)
+
+
+async def test_eyes_are_asked_for_what_the_words_do_not_say_within_their_budget() -> None:
+    figure = a_chunk("Figure 3: the tower", document=REPORT, page_no=3, place=4, kind="figure")
+    library = FakeLibrary(shelf=[(REPORT, [figure])])
+    await an_agent(library=library).answer(a_question("Is the tower in Figure 3 striped?"))
+    [(question, max_tokens)] = library.asked_of_eyes
+    assert question.endswith("says nothing of: striped.")
+    assert max_tokens == AgentSettings().look_tokens
+
+
 async def test_nothing_found_is_asked_wider_once() -> None:
     library = FakeLibrary(shelf=[(REPORT, [TABLE, PROSE])])
     await an_agent(model=FakeModel(says=["NOT FOUND"]), library=library).answer(
@@ -240,14 +258,14 @@ async def test_a_follow_up_is_made_whole_by_the_model() -> None:
     assert answer.kind == "answer"
 
 
-async def test_a_follow_up_is_made_whole_by_rules_where_the_plan_fails() -> None:
+async def test_a_follow_up_is_made_whole_by_rules_without_a_model() -> None:
     library = FakeLibrary(shelf=[(REPORT, [TABLE, PROSE])])
     history = (
         Turn(role="user", text="What was capital spending in 2024?"),
         Turn(role="assistant", text="1,284."),
     )
     await an_agent(library=library).answer(a_question("And in 2023?", history=history))
-    assert library.searched[0][0] == "What was capital spending in 2024? And in 2023?"
+    assert library.searched[0][0] == "What was capital spending in 2023?"
 
 
 async def test_a_search_that_the_rails_stop_returns_their_code() -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from agent.errors import AgentError
-from agent.evaluate import Evaluation, evaluate, evaluation, values
-from agent.questions import Gold, load, load_beir
+from agent.evaluate import evaluate, evaluate_without_gold
+from agent.questions import Gold, chosen, load, load_beir
+from agent.records import Question
+from agent.report import Evaluation, evaluation, values
+from agent.resume import Kept
 from agent.run import GuardedAgent
 from agent.settings import AgentSettings
 from tests.fakes import SCOPE, FakeLibrary, FakeModel, FakeRails, a_chunk, a_document
@@ -126,3 +130,116 @@ def test_what_is_missing_from_a_beir_folder_is_named(tmp_path: Path) -> None:
     (folder / "qrels" / "test.tsv").write_text("q1 a 1\n")
     with pytest.raises(AgentError, match="line 1"):
         load_beir(folder)
+
+
+def an_agent(*, says: str = "The plant in Marlow opened in 1987 [1].") -> GuardedAgent:
+    return GuardedAgent(
+        library=FakeLibrary(shelf=[(REPORT, [PLANT]), (OTHER, [NOISE])]),
+        rails=FakeRails(),
+        model=FakeModel(says=[says]),
+        settings=AgentSettings(),
+    )
+
+
+HELD = {"report.pdf": REPORT, "other.pdf": OTHER}
+
+
+async def test_with_the_gold_pages_hidden_only_an_abstention_is_right() -> None:
+    agent = an_agent()
+    golds = [a_gold(), a_gold(id="2", evidence_pages=()), a_gold(id="3", type="unanswerable")]
+    found = [s async for s in evaluate_without_gold(agent, golds, HELD, scope=SCOPE)]
+    assert [score.gold.id for score in found] == ["1"]
+    assert found[0].answer is not None
+    assert (found[0].answer.kind, found[0].right) == ("abstention", True)
+    told = evaluation(found).abstention
+    assert told is not None
+    assert (told.recall, told.coverage) == (1.0, None)
+    assert (await agent.answer(Question(text=a_gold().question, scope=SCOPE))).kind == "answer"
+
+
+async def test_a_broken_off_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    file, run = tmp_path / "run.jsonl", {"model": "fake"}
+    golds = [a_gold(), a_gold(id="2")]
+    kept = Kept(file, run=run)
+    async for score in evaluate(an_agent(), golds[:1], HELD, scope=SCOPE, ask=True):
+        kept.add(score)
+    with file.open("a") as torn:
+        torn.write('{"gold": {"id": "2"')
+    again = Kept(file, run=run)
+    assert again.scores == kept.scores
+    silent = an_agent(says="NOT FOUND")
+    found = []
+    async for score in evaluate(silent, golds, HELD, scope=SCOPE, ask=True, known=again.scores):
+        found.append(score)
+        again.add(score)
+    assert [(s.gold.id, s.right) for s in found] == [("1", True), ("2", False)]
+    assert list(Kept(file, run=run).scores.values()) == found
+
+
+async def test_a_file_of_another_run_is_refused(tmp_path: Path) -> None:
+    Kept(tmp_path / "run.jsonl", run={"model": "fake"})
+    with pytest.raises(AgentError, match="another run"):
+        Kept(tmp_path / "run.jsonl", run={"model": "other"})
+
+
+def test_a_subset_is_named_by_ids_and_none_is_lost_in_silence(tmp_path: Path) -> None:
+    ids = tmp_path / "ids.txt"
+    ids.write_text("# two of them\n3\n1  # the first\n")
+    golds = [a_gold(id=str(n)) for n in (1, 2, 3)]
+    assert [gold.id for gold in chosen(golds, ids)] == ["1", "3"]
+    ids.write_text("1\n4\n")
+    with pytest.raises(AgentError, match="'4'"):
+        chosen(golds, ids)
+
+
+async def test_a_question_about_several_documents_is_asked_with_them_selected() -> None:
+    third = a_document("third.pdf")
+    agent = GuardedAgent(
+        library=FakeLibrary(
+            shelf=[(d, [a_chunk("The plant opened.", document=d)]) for d in (REPORT, OTHER, third)]
+        ),
+        rails=FakeRails(),
+        model=None,
+        settings=AgentSettings(),
+    )
+    gold = Gold(id="1", question="When did the plants open?", doc=("report.pdf", "third.pdf"))
+    held = {d.name: d for d in (REPORT, OTHER, third)}
+    found = [s async for s in evaluate(agent, [gold], held, scope=SCOPE, ask=True)]
+    assert found[0].ranked == {}
+    searched = agent.library.searched  # type: ignore[attr-defined]
+    assert {scope.documents for _, scope in searched} == {(REPORT.id, third.id)}
+
+
+async def test_tokens_are_told_where_the_model_counts_them() -> None:
+    class Counting(FakeModel):
+        @property
+        def spending(self) -> Counting:
+            return self
+
+        def snapshot(self) -> list[SimpleNamespace]:
+            return [
+                SimpleNamespace(prompt_tokens=100 * len(self.asked), completion_tokens=7 * len(self.asked))
+            ]
+
+    agent = GuardedAgent(
+        library=FakeLibrary(shelf=[(REPORT, [PLANT])]),
+        rails=FakeRails(),
+        model=Counting(says=["The plant in Marlow opened in 1987 [1]."]),
+        settings=AgentSettings(),
+    )
+    found = [s async for s in evaluate(agent, [a_gold()], HELD, scope=SCOPE, ask=True)]
+    assert (found[0].tokens_in, found[0].tokens_out) == (100, 7)
+    line = evaluation(found).questions[0]
+    assert (line.tokens_in, line.tokens_out) == (100, 7)
+
+
+async def test_the_names_of_the_report_are_fixed() -> None:
+    told = json.loads((await scored(a_gold())).model_dump_json(by_alias=True))
+    assert {"retrieval", "answers", "latency_ms", "config"} <= set(told)
+    assert set(told["retrieval"]) == {"document", "corpus"}
+    for by_type in told["retrieval"].values():
+        assert {"all", "text"} == set(by_type)
+        assert {"n", "hit@1", "hit@5", "recall@10", "ndcg@10"} <= set(by_type["all"])
+    answers = {"n", "match", "abstained", "citation_precision", "citation_recall", "support"}
+    assert answers <= set(told["answers"]["all"])
+    assert {"search_p50", "answer_p95"} <= set(told["latency_ms"])

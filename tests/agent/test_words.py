@@ -14,7 +14,7 @@ from agent.evaluate import Gold, is_right
 from agent.records import Answer, Question, Sentence
 from agent.settings import AgentSettings
 from agent.state import Run, Source
-from agent.verify import supports
+from agent.support import supports
 from agent.write import QuoteWriter, focused, prompt, quotable, unmark
 from ingest.records import ElementKind
 from tests.fakes import SCOPE, FakeLibrary, FakeRails, a_chunk, a_document

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.evaluate import Evaluation
+from agent.report import Evaluation
 from api.cli.evaluate import _chosen, _floors, _gated
 from api.cli.options import Usage
 from api.settings import ApiSettings
