@@ -38,6 +38,7 @@ NOISE = frozenset(words.stem(word) for word in _ABOUT_FIGURES.split())
 #: Stopwords that may name a column or a row all the same.
 _COLUMN_WORDS = """
     page pages document documents file files name list source sources answer format state more most own
+    up down off once again above below before after under over out no not each all
 """
 _SMALL = words.STOPWORDS - frozenset(_COLUMN_WORDS.split())
 #: Share of a label's words that the question must say, and of the question's words that label, heads and

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 
 from agent import words
+from agent.cells import read_table
 from agent.citations import parts
-from agent.lookup import NOISE
+from agent.lookup import NOISE, understood, worded
 from agent.state import Drafted, Run, Source
 
 #: A second quote is given where it fits nearly as well as the first.
@@ -57,11 +58,18 @@ _TIME = re.compile(rf"\b(?:1[5-9]|20)\d\d\b|\b(?:{'|'.join(_MONTHS)})\b|\b\d{{1,
 _PLACE = re.compile(r"\b(?:in|at|from|near|of)\s+(?:the\s+)?[A-Z]\w+")
 _ITEM_CHARS, _LIST_CHARS = 160, 900
 _LEAD_COVER = 0.75
+#: Share of the question's words that a row's label alone must be, for the row to be the answer.
+_ROW_COVER = 0.6
+_ONE_THING = re.compile(r"\b(?:what|which|where|when|who)\b", re.IGNORECASE)
+_COMPARES = re.compile(r"\b(?:more|less|fewer|most|least|higher|lower|than|or|both)\b", re.IGNORECASE)
+_INLINE = re.compile(r"\s[•●◦▪■]\s")
+#: What a question calls a part of a document by: "unit 14", "chapter 3".
+_PART = re.compile(r"\b([a-z]{4,12})[\s-]+(\d{1,3})\b", re.IGNORECASE)
 
 
 async def quoted(run: Run, question: str, sources: list[Source], *, least: float) -> list[Drafted]:
     """Return the quotes that answer best, at most two, or one whole list; `least`: words to be shared."""
-    special = _title(question, sources) or _list(question, sources)
+    special = _title(question, sources) or _list(question, sources) or _row(question, sources)
     if special is not None:
         return [special]
     able = [(s, text) for s in sources for text in quotable(s) if answers(question, s, text, least=least)]
@@ -84,6 +92,24 @@ def _title(question: str, sources: list[Source]) -> Drafted | None:
     return {"text": line, "evidence": [top.n]} if line and " | " not in line else None
 
 
+def _row(question: str, sources: list[Source]) -> Drafted | None:
+    """Return the row that a question names word for word, section and all, where only one is so named."""
+    if not _ONE_THING.search(question) or _COMPARES.search(question):
+        return None
+    asked = understood(question, [])
+    found: dict[str, int] = {}
+    for source in sources:
+        if source.text != source.chunk.text or source.chunk.kind != "table":
+            continue
+        for row in read_table(source.text).rows:
+            label = worded(row.label)
+            named = len(label) > 1 and label <= asked.said
+            if named and len(label & asked.wanted) >= _ROW_COVER * len(asked.wanted):
+                found.setdefault(row.line, source.n)
+    (line, n), *others = found.items() or [("", 0)]
+    return {"text": line, "evidence": [n]} if line and not others else None
+
+
 def _list(question: str, sources: list[Source]) -> Drafted | None:
     """Return a whole list whose lead or heading says what the question asks for; None where two do."""
     if not _LIST.search(question):
@@ -99,7 +125,8 @@ def _list(question: str, sources: list[Source]) -> Drafted | None:
     if not wanted or not best or (len(best) > 1 and best[1][0] == best[0][0]):
         return None
     _, source, items = best[0]
-    text = "; ".join(_BULLET.sub("", item).rstrip(" ;,.") for item in items)
+    single = [one for item in items for one in _INLINE.split(_BULLET.sub("", item))]
+    text = "; ".join(one.strip(" ;,.") for one in single)
     return {"text": f"{text}.", "evidence": [source.n]} if len(text) <= _LIST_CHARS else None
 
 
@@ -108,12 +135,14 @@ def lists_in(source: Source) -> Iterator[tuple[str, list[str]]]:
     if source.chunk.kind == "table":
         return
     lead, items = "", list[str]()
-    for line in [*source.chunk.text.splitlines(), ""]:
+    lines = source.chunk.text.splitlines()
+    last_bullet = max((i for i, line in enumerate(lines) if _BULLET.match(line)), default=-1)
+    for place, line in enumerate([*lines, ""]):
         if _BULLET.match(line) or (
             items and line.strip() and not _BULLET.match(items[-1]) and _is_item(line)
         ):
             items.append(line.strip())
-        elif items and line.strip() and line[:1].islower():
+        elif items and line.strip() and (line[:1].islower() or (place < last_bullet and _is_item(line))):
             items[-1] = f"{items[-1]} {line.strip()}"
         elif lead.rstrip().endswith(":") and not items and _is_item(line):
             items.append(line.strip())
@@ -149,6 +178,8 @@ async def fits(run: Run, question: str, candidates: list[tuple[Source, str]]) ->
 def _has_kind(question: str, text: str) -> bool:
     """Say whether `text` has the kind of thing that `question` asks for and does not say itself."""
     low = question.casefold()
+    if _heads_part(question, text):
+        return True
     fresh = words.names(f"x {text}") - words.names(f"x {question}") - words.flat(question)
     if re.search(r"\bwho(?:m|se)?\b", low):
         return len(fresh) > 1
@@ -159,6 +190,14 @@ def _has_kind(question: str, text: str) -> bool:
     if _WANTS_NUMBER.search(question):
         return False
     return bool(_DEFINES.search(question)) and bool(_IS_DEFINED.search(text)) and _subject(question, text)
+
+
+def _heads_part(question: str, text: str) -> bool:
+    """Say whether a line opens the part that the question names by its number, and says what it is."""
+    return any(
+        re.match(rf"\W*{match[1]}[\s-]*{match[2]}\W+\w", text, re.IGNORECASE)
+        for match in _PART.finditer(question)
+    )
 
 
 def _subject(question: str, text: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from agent import words
 from agent.figures import NONE
 from agent.lookup import Asked, Match, best_rows, by_head, holds, in_period, sole, understood, worded
 from agent.periods import Period, of_head
@@ -57,7 +58,7 @@ def reckoned(question: str, sheets: Sequence[Sheet]) -> Drafted | None:
     asked = understood(question, sheets)
     if _WHY.search(asked.text):
         return None
-    for way in (by_definition, _moved, _looked_up, by_metric, _extreme, _average):
+    for way in (by_definition, _moved, _looked_up, _several, by_metric, _extreme, _average):
         found = way(question, asked, sheets)
         if found is not None:
             return found
@@ -165,6 +166,25 @@ def _looked_up(question: str, asked: Asked, sheets: Sequence[Sheet]) -> Drafted 
         )
     head = f", {spot.cell.head}" if spot.cell.head else ""
     return drafted(f"{spot.label}{head}: {spot.cell.text}{scale_note(spot)}", (spot,), [as_printed(spot)])
+
+
+def _several(question: str, asked: Asked, sheets: Sequence[Sheet]) -> Drafted | None:
+    """Give one column of the rows that a question names by their numbers ("errors 88 and 188")."""
+    named = {number for number in words.numbers(asked.text) if number in asked.wanted}
+    rest = asked.wanted - named
+    spots: dict[str, list[Spot]] = {}
+    for sheet in sheets:
+        for row in sheet.table.rows:
+            cell = by_head(row, frozenset(rest)) if words.numbers(row.name) and row.name in named else None
+            if cell is not None:
+                spots.setdefault(row.name, []).append(Spot(sheet=sheet, row=row, cell=cell))
+    if len(named) < 2 or set(spots) != named:
+        return None
+    found = [each[0] for each in spots.values() if len({spot.cell.text for spot in each}) == 1]
+    if len(found) < len(named) or len({spot.cell.head for spot in found}) > 1:
+        return None
+    text = "; ".join(f"{spot.label}, {spot.cell.head}: {spot.cell.text}" for spot in found)
+    return drafted(text, found, [as_printed(spot) for spot in found])
 
 
 def _is_answer(asked: Asked, spot: Spot) -> bool:
