@@ -26,6 +26,7 @@ Lack = Literal[
     "words_missing",
     "ranked_low",
     "not_entailed",
+    "undecided",
     "unsure",
 ]
 #: What numbers a heading or an item is no figure of the text.
