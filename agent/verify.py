@@ -15,6 +15,7 @@ from functools import partial
 from langgraph.runtime import Runtime
 
 from agent.confidence import calibration, signs
+from agent.conflict import conflict
 from agent.entail import Pair, judge
 from agent.rewrite import rewritten
 from agent.settings import ModelChecks
@@ -32,6 +33,7 @@ async def verify(state: State, runtime: Runtime[Run]) -> State:
     carried, why = await _carried(draft, sources, run=run, question=question)
     if carried is None:
         return dropped(state, why)
+    carried = _both_sides(carried, sources, question=question)
     found = await weighed(carried, sources, run=run, question=question)
     confidence = round(calibration().confidence(found), 4)
     run.confidence = max(run.confidence, confidence)
@@ -40,6 +42,15 @@ async def verify(state: State, runtime: Runtime[Run]) -> State:
         update = dropped(state, "unsure")
         return update | {"facts": {**update["facts"], **facts}}
     return {"draft": carried, "told": f"Checked a sentence: {confidence:.2f} sure", "facts": facts}
+
+
+def _both_sides(draft: Drafted, sources: list[Source], *, question: str) -> Drafted:
+    """Return the draft, or, where other evidence contradicts it, a sentence that shows both."""
+    if draft.get("sums"):
+        return draft
+    cited = [s for s in sources if s.n in draft["evidence"]]
+    found = conflict(draft["text"], cited, sources, question=question)
+    return draft if found is None else {**draft, **found.told()}
 
 
 async def _carried(
