@@ -27,6 +27,7 @@ _ONCE = re.compile(
     r"discovered|inaugurated|introduced|expires?|ends?|begins?|takes effect|deadline|due)\b",
     re.I,
 )
+_LETTER = re.compile(r"(?<!^)(?<![\w’'-])(?:[A-Za-z]|[A-Za-z]+\d\w*)(?![\w’'-])")
 _NUMBER = re.compile(r"(?<![\w.])[$€£¥]?\d[\d,]*(?:\.\d+)?%?")
 
 
@@ -90,7 +91,13 @@ def _say_the_same(ours: str, theirs: str) -> bool:
     first, second = words.content(ours), words.content(theirs)
     shared = first & second
     alike = len(shared) >= _ALIKE * len(first | second) and len(shared) >= _LEAST_WORDS
-    return alike and words.negates(ours) == words.negates(theirs)
+    subjects = words.names(ours) == words.names(theirs) and _letters(ours) == _letters(theirs)
+    return alike and subjects and words.negates(ours) == words.negates(theirs)
+
+
+def _letters(text: str) -> list[str]:
+    """Return what tells two of a kind apart in one letter: "Pump A", "type b", "S3"."""
+    return [found.casefold() for found in _LETTER.findall(text) if found != "a"]
 
 
 def _numbers_differ(ours: str, theirs: str, figures: set[str]) -> bool:

@@ -14,7 +14,9 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import Send
 
+from agent.catalogue import catalogue
 from agent.look import look
 from agent.plan import plan
 from agent.records import Step
@@ -53,6 +55,7 @@ def ask_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> Graph:
         screen_question,
         plan,
         retrieve,
+        catalogue,
         screen_evidence,
         look,
         write,
@@ -64,8 +67,9 @@ def ask_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> Graph:
         graph.add_node(node.__name__, told(node))
     graph.add_edge(START, "screen_question")
     graph.add_conditional_edges("screen_question", _asked, {"refused": "conclude", "passed": "plan"})
-    graph.add_edge("plan", "retrieve")
+    graph.add_conditional_edges("plan", _planned, ["retrieve", "catalogue"])
     graph.add_edge("retrieve", "screen_evidence")
+    graph.add_edge("catalogue", "screen_evidence")
     graph.add_conditional_edges("screen_evidence", _found, {"evidence": "look", "nothing": "conclude"})
     graph.add_edge("look", "write")
     graph.add_conditional_edges("write", _written, {"sentence": "verify", "gap": "plan", "end": "conclude"})
@@ -83,7 +87,7 @@ def search_graph() -> Graph:
         graph.add_node(node.__name__, told(node))
     graph.add_edge(START, "screen_question")
     graph.add_conditional_edges("screen_question", _asked, {"refused": END, "passed": "plan_as_is"})
-    graph.add_edge("plan_as_is", "retrieve")
+    graph.add_conditional_edges("plan_as_is", _planned, ["retrieve"])
     graph.add_edge("retrieve", "screen_evidence")
     graph.add_edge("screen_evidence", END)
     return graph.compile()
@@ -100,6 +104,17 @@ async def plan_as_is(state: State, runtime: Runtime[Run]) -> State:
     return {"standalone": state["question"], "queries": [state["question"]], "told": ""}
 
 
+def _planned(state: State) -> str | list[Send]:
+    """Send off one search for each question, side by side; code answers what no document is asked."""
+    if state.get("about"):
+        return "catalogue"
+    narrow = state.get("narrow", [])
+    return [
+        Send("retrieve", State(queries=[query], narrow=narrow, place=place))
+        for place, query in enumerate(state["queries"])
+    ]
+
+
 def told(node: Node) -> Telling:
     """Let a node tell its step, with its milliseconds, once it is done."""
 
@@ -107,7 +122,7 @@ def told(node: Node) -> Telling:
         start = time.perf_counter()
         update = await node(state, runtime)
         facts = update.pop("facts", {})
-        if label := update.get("told"):
+        if label := update.pop("told", ""):
             ms = (time.perf_counter() - start) * 1000
             runtime.stream_writer(Step(node=node.__name__, label=label, ms=round(ms, 1), facts=facts))
         return update
@@ -120,7 +135,7 @@ def _asked(state: State) -> str:
 
 
 def _found(state: State) -> str:
-    return "evidence" if state.get("evidence") else "nothing"
+    return "evidence" if state.get("evidence") or state.get("about") == "courtesy" else "nothing"
 
 
 def _standing(state: State) -> str:
@@ -133,5 +148,5 @@ def _written(state: State, runtime: Runtime[Run]) -> str:
     run = runtime.context
     local = run.writer.writes_as == "local"
     rounds = run.settings.local_rounds if local else run.settings.max_rounds
-    gap = not state.get("sentences") and state.get("reason") != "budget"
+    gap = not (state.get("sentences") or state.get("about")) and state.get("reason") != "budget"
     return "gap" if gap and state.get("round", 1) < rounds and run.left_s > 0 else "end"

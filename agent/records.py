@@ -9,7 +9,8 @@ from typing import Literal
 from ingest.records import Box, Hit, Scope
 
 Kind = Literal["answer", "abstention", "refusal"]
-WrittenBy = Literal["served", "local", "quotes"]
+#: Who wrote: a served model, the local model, the documents themselves, or our own code.
+WrittenBy = Literal["served", "local", "quotes", "code"]
 #: Why there is no answer: abstentions say what the evidence lacks; refusals name the rail's code.
 AbstentionReason = Literal["no_evidence", "conflicting_evidence", "cannot_see", "empty_library", "budget"]
 

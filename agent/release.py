@@ -13,7 +13,7 @@ from agent import citations
 from agent.citations import cite
 from agent.records import AbstentionReason, Answer, Citation, Kind, Released, Sentence, Step
 from agent.screen import refusal_text
-from agent.state import Kept, Run, Source, State, dropped
+from agent.state import Kept, Run, Source, State, StoredTurn, dropped
 
 ABSTENTIONS = {
     "no_evidence": "I found no evidence for an answer in these documents.",
@@ -34,7 +34,9 @@ async def release(state: State, runtime: Runtime[Run]) -> State:
     assert draft is not None, "the graph routes here only with a screened draft"
     sources = {s.n: s for s in await run.sources(state)}
     cited = [sources[n] for n in draft["evidence"] if n in sources]
-    if not cited:  # the document went away while the sentence was being checked
+    if (
+        not cited and state.get("about") != "courtesy"
+    ):  # the document went away while the sentence was being checked
         return dropped(state, "document_gone")
     known = len(run.citations)
     question = draft.get("question", state["standalone"])
@@ -66,8 +68,22 @@ async def conclude(state: State, runtime: Runtime[Run]) -> State:
         told = f"No answer: {answer.reason}" + (f", {lost} sentences dropped" if lost else "")
     if answer.kind == "refusal":
         return {"told": told}
-    turns = [{"role": "user", "text": state["question"]}, {"role": "assistant", "text": answer.text}]
-    return {"turns": turns, "told": told}  # type: ignore[typeddict-item]
+    return {"turns": turns_of(state, answer), "told": told}
+
+
+def turns_of(state: State, answer: Answer) -> list[StoredTurn]:
+    """Return what a thread keeps of a question: what was asked and understood, what was said and on what."""
+    asked: StoredTurn = {"role": "user", "text": state["question"]}
+    if state.get("standalone", state["question"]) != state["question"]:
+        asked["standalone"] = state["standalone"]
+    chunks = {citation.n: citation.chunk_id for citation in answer.citations}
+    said: StoredTurn = {"role": "assistant", "text": answer.text}
+    if answer.sentences:
+        said["sentences"] = [
+            {"text": marked(s), "cited": [chunks[n] for n in s.citations]} for s in answer.sentences
+        ]
+        said["evidence"] = [k for k in state.get("evidence", []) if k["chunk_id"] in chunks.values()]
+    return [asked, said]
 
 
 def answer_of(state: State, run: Run, *, steps: tuple[Step, ...]) -> Answer:

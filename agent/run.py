@@ -11,11 +11,11 @@ from typing import Protocol
 
 from agent.citations import cite
 from agent.graph import ask_graph, search_graph
-from agent.records import Answer, Event, Question, Released, SearchResult, Step
+from agent.records import Answer, Event, Question, Released, SearchResult, Step, Turn
 from agent.release import answer_of
 from agent.settings import AgentSettings
 from agent.state import Rails, Run, State
-from agent.threads import Threads
+from agent.threads import Threads, readable
 from agent.write import writer_for
 from guardrails.records import Verdict
 from ingest.library import WHOLE, Library
@@ -32,6 +32,18 @@ class Agent(Protocol):
 
     async def search(self, query: str, *, scope: Scope, limit: int) -> SearchResult:
         """Run the first half of the graph: screen the question, retrieve, screen the evidence."""
+        ...
+
+    async def threads(self, *, scope: Scope) -> list[str]:
+        """List the conversations of the caller's tenant."""
+        ...
+
+    async def thread(self, thread_id: str, *, scope: Scope) -> tuple[Turn, ...]:
+        """Return a conversation's turns as the caller may read them now, () where there is none."""
+        ...
+
+    async def forget(self, thread_id: str, *, scope: Scope) -> bool:
+        """Delete a conversation; False where there is none."""
         ...
 
     async def page(
@@ -93,8 +105,7 @@ class GuardedAgent:
         run = self._run(question, limit=self._settings.evidence)
         graph, config = self._asking, None
         if question.thread_id is not None and self._threads is not None and self._conversing is not None:
-            # Tenants share the store, never a thread: the id is theirs only together with their name.
-            thread_id = f"{question.scope.tenant}/{question.thread_id}"
+            thread_id = _owned(question.thread_id, question.scope)
             await self._threads.turns(thread_id)  # raises for a forged row before anything of it is used
             graph, config = self._conversing, {"configurable": {"thread_id": thread_id}}
         steps: list[Step] = []
@@ -108,7 +119,8 @@ class GuardedAgent:
             "dropped": 0,
             "refused": "",
             "reason": "",
-            "told": "",
+            "found": [],
+            "about": "",
         }
         stream = graph.astream(
             fresh,
@@ -129,6 +141,8 @@ class GuardedAgent:
                     yield event
         finally:
             await run.close()
+        if config is not None and self._threads is not None:
+            await self._threads.tidy(thread_id)
         yield answer_of(state, run, steps=tuple(steps))
 
     async def answer(self, question: Question) -> Answer:
@@ -156,6 +170,28 @@ class GuardedAgent:
         )
         citations = tuple(cite(query, s, n=n) for n, s in enumerate(sources, start=1))
         return SearchResult(hits=hits, citations=citations)
+
+    async def threads(self, *, scope: Scope) -> list[str]:
+        """List the conversations of the caller's tenant."""
+        return [] if self._threads is None else await self._threads.names(tenant=scope.tenant)
+
+    async def thread(self, thread_id: str, *, scope: Scope) -> tuple[Turn, ...]:
+        """Return a conversation's turns as the caller may read them now, () where there is none.
+
+        Raises ThreadCorrupt.
+        """
+        if self._threads is None:
+            return ()
+        turns = await self._threads.turns(_owned(thread_id, scope))
+        shown = await readable(turns, library=self._library, scope=scope)
+        return tuple(Turn(role="user" if t["role"] == "user" else "assistant", text=t["text"]) for t in shown)
+
+    async def forget(self, thread_id: str, *, scope: Scope) -> bool:
+        """Delete a conversation; False where there is none."""
+        known = thread_id in await self.threads(scope=scope)
+        if known and self._threads is not None:
+            await self._threads.delete(_owned(thread_id, scope))
+        return known
 
     async def page(
         self,
@@ -205,3 +241,8 @@ class GuardedAgent:
             limit=limit,
             deadline=time.monotonic() + self._settings.budget_s,
         )
+
+
+def _owned(thread_id: str, scope: Scope) -> str:
+    """Return the stored name of a thread: tenants share the store, never a thread."""
+    return f"{scope.tenant}/{thread_id}"

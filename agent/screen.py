@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
-from agent.records import Turn
+from agent.retrieve import merge
 from agent.state import Run, State, StoredTurn, dropped
+from agent.threads import readable
 
 #: What a refused caller is told. It names the rail's kind, never the rule that matched.
 REFUSALS = {
@@ -22,32 +23,32 @@ REFUSAL = "I can't help with this request: it was stopped by this library's poli
 async def screen_question(state: State, runtime: Runtime[Run]) -> State:
     """Judge the question with the user turns it continues; drop earlier turns that a rail stops."""
     run = runtime.context
-    stored = [
-        Turn(role="user" if t["role"] == "user" else "assistant", text=t["text"])
-        for t in state.get("turns", [])
-    ]
-    history = (
-        [*stored, *run.question.history][-run.settings.history_turns :] if run.settings.history_turns else []
-    )
-    earlier, pending = _since_last_answer(history)
+    told = [StoredTurn(role=turn.role, text=turn.text) for turn in run.question.history]
+    stored = await readable(state.get("turns", []), library=run.library, scope=run.question.scope)
+    most = run.settings.history_turns
+    earlier, pending = _since_last_answer([*stored, *told][-most:] if most else [])
     question = run.question.text.strip()
-    asked = "\n".join([*(turn.text for turn in pending), question])
-    verdicts = await run.rails.screen("question", [asked, *(turn.text for turn in earlier)])
+    asked = "\n".join([*(turn["text"] for turn in pending), question])
+    meant = [turn["standalone"] for turn in earlier if "standalone" in turn]
+    verdicts = await run.rails.screen("question", [asked, *(turn["text"] for turn in earlier), *meant])
     if not verdicts[0].allowed:
         return {"refused": verdicts[0].code, "told": "The question was stopped by the rails"}
-    kept: list[StoredTurn] = [
-        {"role": turn.role, "text": verdict.text}
-        for turn, verdict in zip(earlier, verdicts[1:], strict=True)
-        if verdict.allowed
-    ]
-    run.history = kept
+    passed = iter(verdicts[1 + len(earlier) :])
+    run.history = []
+    for turn, verdict in zip(earlier, verdicts[1:], strict=False):
+        understood = next(passed) if "standalone" in turn else verdict
+        if verdict.allowed and understood.allowed:
+            whole: StoredTurn = {**turn, "text": verdict.text}
+            if "standalone" in turn:
+                whole["standalone"] = understood.text
+            run.history.append(whole)
     return {"question": verdicts[0].text, "told": "Question passed the rails"}
 
 
 async def screen_evidence(state: State, runtime: Runtime[Run]) -> State:
     """Judge the text of every kept hit; what is stopped is no evidence."""
     run = runtime.context
-    kept = state.get("evidence", [])
+    kept = merge(state.get("found", []), limit=run.limit)
     chunks = await run.library.chunks([k["chunk_id"] for k in kept], scope=run.question.scope)
     fresh = [chunk for chunk in chunks if chunk.id not in run.passed]
     verdicts = await run.rails.screen("evidence", [chunk.text for chunk in fresh]) if fresh else ()
@@ -58,7 +59,11 @@ async def screen_evidence(state: State, runtime: Runtime[Run]) -> State:
     told = f"Kept {len(standing)} passages from {pages} pages" + (
         f", {stopped} stopped by the rails" if stopped else ""
     )
-    return {"evidence": standing, "told": told}
+    facts = {"kept": [f"{k['name']} p. {k['page_no']}" for k in standing], "stopped": stopped}
+    update: State = {"evidence": standing, "told": told, "facts": facts}
+    if not kept and not await run.library.documents(scope=run.question.scope):
+        update["reason"] = "empty_library"
+    return update
 
 
 async def screen_answer(state: State, runtime: Runtime[Run]) -> State:
@@ -78,7 +83,7 @@ def refusal_text(code: str) -> str:
     return REFUSALS.get(code) or REFUSAL.format(code=code.replace("_", " "))
 
 
-def _since_last_answer(history: list[Turn]) -> tuple[list[Turn], list[Turn]]:
+def _since_last_answer(history: list[StoredTurn]) -> tuple[list[StoredTurn], list[StoredTurn]]:
     """Split the history into what was answered and the user turns that still wait for an answer."""
-    last = max((i for i, turn in enumerate(history) if turn.role == "assistant"), default=-1)
+    last = max((i for i, turn in enumerate(history) if turn["role"] == "assistant"), default=-1)
     return history[: last + 1], history[last + 1 :]

@@ -34,6 +34,10 @@ class AgentSettings(BaseSettings):
     """Characters shown of each piece: the local model reads about 90 tokens a second on two cores."""
     looks: Annotated[int, Field(ge=0, le=20)] = 2
     """Regions of page images looked at for one question."""
+    look_tokens: Annotated[int, Field(ge=0)] = 8000
+    """Prompt tokens that looking may take: four A4 pages on the tiles of Nemotron Nano 2 VL."""
+    look_s: Annotated[float, Field(gt=0)] = 45.0
+    """Longest that looking may take, seconds; then the answer goes on without."""
     max_tokens: Annotated[int, Field(ge=32, le=8192)] = 320
     """Longest answer, tokens."""
     max_sentences: Annotated[int, Field(ge=1, le=100)] = 8
@@ -50,6 +54,8 @@ class AgentSettings(BaseSettings):
     """Rows of one table shown to the local model: with more it answers from a neighbour of the right one."""
     min_question_cover: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of the question's content words that evidence must hold to be quoted as its answer."""
+    min_quote_cover: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """The same where a model was asked first and nothing of what it said stood."""
     min_confidence: Annotated[float | None, Field(ge=0, le=1)] = None
     """A sentence less sure than this is not shown; unset takes the calibrated threshold, 0 shows all."""
     nearest: Annotated[int, Field(ge=0, le=10)] = 3

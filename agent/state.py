@@ -7,7 +7,6 @@ document goes.)
 
 from __future__ import annotations
 
-import operator
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
@@ -20,12 +19,28 @@ from ingest.library import Library
 from ingest.records import Chunk
 from ingest.served import LanguageModel
 
+#: Turns that a thread keeps.
+MOST_TURNS = 100
+
+
+class StoredSentence(TypedDict):
+    """A released sentence as a thread keeps it: shown only while what it cites can still be read."""
+
+    text: str
+    #: Ids of the cited chunks.
+    cited: list[str]
+
 
 class StoredTurn(TypedDict):
     """One turn of a conversation as stored."""
 
     role: str
     text: str
+    #: Of a question: as it was understood.
+    standalone: NotRequired[str]
+    #: Of an answer: its sentences, and the evidence that a follow-up may use again.
+    sentences: NotRequired[list[StoredSentence]]
+    evidence: NotRequired[list[Kept]]
 
 
 class Kept(TypedDict):
@@ -37,6 +52,23 @@ class Kept(TypedDict):
     page_no: int
     kind: str
     score: float
+
+
+class Found(TypedDict):
+    """What one search brought, best first; `place` is that of its question in the plan."""
+
+    place: int
+    hits: list[Kept]
+
+
+def gathered(before: list[Found], more: list[Found]) -> list[Found]:
+    """Put the hits of searches that ran side by side together, by place; an empty list starts over."""
+    return sorted([*before, *more], key=lambda found: found["place"]) if more else []
+
+
+def remembered(before: list[StoredTurn], more: list[StoredTurn]) -> list[StoredTurn]:
+    """Append turns to a thread; the oldest are forgotten, so that it stays small."""
+    return [*before, *more][-MOST_TURNS:]
 
 
 class Operand(TypedDict):
@@ -81,11 +113,18 @@ class State(TypedDict, total=False):
     """The plain values of one question; `turns` alone accumulates over a thread."""
 
     question: str
-    turns: Annotated[list[StoredTurn], operator.add]
-    #: The question made self-contained, and what is searched for.
+    turns: Annotated[list[StoredTurn], remembered]
+    #: The question made self-contained, and the self-contained questions that it asks (itself, if only one).
     standalone: str
     queries: list[str]
+    #: Ids of the documents that the question names; [] where it names none.
+    narrow: list[str]
+    #: Of a single search sent off by the plan: the place of its question.
+    place: int
+    #: What is not asked of the documents but answered by code: "courtesy", "library", or "".
+    about: str
     round: int
+    found: Annotated[list[Found], gathered]
     evidence: list[Kept]
     draft: Drafted | None
     sentences: list[Standing]

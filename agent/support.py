@@ -27,6 +27,7 @@ Lack = Literal[
     "ranked_low",
     "not_entailed",
     "undecided",
+    "wrong_sum",
     "unsure",
 ]
 #: What numbers a heading or an item is no figure of the text.

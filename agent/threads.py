@@ -7,9 +7,10 @@ marks its thread corrupt.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import aiosqlite
 from langgraph.checkpoint.serde import _msgpack
@@ -18,13 +19,37 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from agent.errors import ThreadCorrupt, UnsafeCheckpoints
 from agent.state import StoredTurn
+from ingest.library import Library
+from ingest.records import Scope
+
+#: Stands where a sentence stood whose evidence can no longer be read.
+WITHDRAWN = "[A sentence was withdrawn: what it stood on can no longer be read.]"
 
 
-class _PlainTurn(BaseModel):
+class _Plain(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
+
+class _PlainSentence(_Plain):
+    text: str
+    cited: list[str]
+
+
+class _PlainKept(_Plain):
+    chunk_id: str
+    document_id: str
+    name: str
+    page_no: int
+    kind: str
+    score: float
+
+
+class _PlainTurn(_Plain):
     role: str
     text: str
+    standalone: str = ""
+    sentences: list[_PlainSentence] = []
+    evidence: list[_PlainKept] = []
 
 
 _TURNS = TypeAdapter(list[_PlainTurn])
@@ -58,16 +83,57 @@ class Threads:
         values = found.checkpoint.get("channel_values", {})
         try:
             plain = _TURNS.validate_python(values.get("turns", []))
-            return [{"role": turn.role, "text": turn.text} for turn in plain]
+            return [cast(StoredTurn, turn.model_dump(exclude_unset=True)) for turn in plain]
         except ValidationError as error:
             raise ThreadCorrupt(
                 f"The conversation {thread_id!r} does not load as plain text and was not run. "
                 "Delete it and start anew."
             ) from error
 
+    async def names(self, *, tenant: str) -> list[str]:
+        """List a tenant's threads, by name."""
+        rows = await self._rows("SELECT DISTINCT thread_id FROM checkpoints ORDER BY thread_id")
+        owned = [row.removeprefix(f"{tenant}/") for row in rows if row.startswith(f"{tenant}/")]
+        return [name for name in owned if "/" not in name]
+
+    async def tidy(self, thread_id: str) -> None:
+        """Keep the last checkpoint of a thread only: the earlier ones hold nothing that it lacks."""
+        for table in ("writes", "checkpoints"):
+            await self._rows(
+                f"DELETE FROM {table} WHERE thread_id = ? AND checkpoint_id <> "
+                "(SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = ?)",
+                thread_id,
+                thread_id,
+            )
+
     async def delete(self, thread_id: str) -> None:
         """Forget a thread."""
         await self.saver.adelete_thread(thread_id)
+
+    async def _rows(self, query: str, *values: str) -> list[str]:
+        async with self.saver.lock, self.saver.conn.execute(query, values) as cursor:
+            rows = [row[0] async for row in cursor]
+            await self.saver.conn.commit()
+            return rows
+
+
+async def readable(turns: Sequence[StoredTurn], *, library: Library, scope: Scope) -> list[StoredTurn]:
+    """Return turns as they may be read now: a sentence whose evidence is gone is withdrawn."""
+    cited = {one for turn in turns for sentence in turn.get("sentences", []) for one in sentence["cited"]}
+    alive = {c.id for c in await library.chunks(sorted(cited), scope=scope)} if cited else set()
+    shown: list[StoredTurn] = []
+    for turn in turns:
+        sentences = turn.get("sentences", [])
+        fallen = [s for s in sentences if not alive.issuperset(s["cited"])]
+        if fallen:
+            texts = [WITHDRAWN if s in fallen else s["text"] for s in sentences]
+            shown.append({"role": turn["role"], "text": " ".join(dict.fromkeys(texts))})
+        elif "standalone" in turn and shown and WITHDRAWN in shown[-1]["text"]:
+            # It may name what only the withdrawn sentence said.
+            shown.append({"role": turn["role"], "text": turn["text"]})
+        else:
+            shown.append(turn)
+    return shown
 
 
 def assert_strict() -> None:

@@ -14,9 +14,11 @@ from functools import partial
 
 from langgraph.runtime import Runtime
 
+from agent.catalogue import stands
 from agent.confidence import calibration, signs
 from agent.conflict import conflict
 from agent.entail import Pair, judge
+from agent.proof import proven
 from agent.rewrite import rewritten
 from agent.settings import ModelChecks
 from agent.state import Drafted, Run, Source, State, dropped
@@ -28,6 +30,8 @@ async def verify(state: State, runtime: Runtime[Run]) -> State:
     run = runtime.context
     draft = state.get("draft")
     assert draft is not None, "the graph routes here only with a draft"
+    if state.get("about"):
+        return {"draft": draft, "told": ""} if await stands(draft, state, run) else dropped(state, "changed")
     sources = await run.sources(state)
     question = draft.get("question", state["standalone"])
     carried, why = await _carried(draft, sources, run=run, question=question)
@@ -87,6 +91,8 @@ async def carry(
         least_short=settings.min_short_support,
     )
     cited = [s for s in sources if s.n in draft["evidence"]]
+    if draft.get("sums"):
+        return (draft, "") if await proven(draft, cited, run=run, question=question) else (None, "wrong_sum")
     why: Lack = lacks(text, cited) if cited else "uncited"
     claim = claim_of(text, question)
     if not why and await _ranked(claim, cited, sources, run=run):

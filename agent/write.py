@@ -14,10 +14,11 @@ from contextlib import aclosing
 
 from langgraph.runtime import Runtime
 
-from agent import words
-from agent.citations import parts
 from agent.errors import WriterDown
+from agent.quotes import fits, quotable, quoted
+from agent.reckon import reckoned
 from agent.records import Step, WrittenBy
+from agent.sheets import one_document, read_sheets
 from agent.state import Drafted, Run, Source, State, Writer
 from guardrails.release import sentences
 from ingest.errors import ModelError, NoWords
@@ -53,13 +54,6 @@ _SILENT = re.compile(
     r"\b(?:sources?|documents?|context|text|passages?|information|table)\b[^.]{0,40}"
     r"\b(?:do|does|did|is|are)(?: not|n't)\b"
     r"[^.]{0,30}\b(?:contain|mention|provide|specif|state|include|say|hold|available|found|given)",
-    re.I,
-)
-#: A second quote is given where it fits nearly as well as the first.
-_NEARLY = 0.1
-_WANTS_NUMBER = re.compile(
-    r"\bhow (?:many|much|large|long|big|old|high|far|often)\b|"
-    r"\bwhat (?:year|percentage|percent|number|amount|size)\b|\bwhen\b",
     re.I,
 )
 
@@ -105,6 +99,10 @@ class ServedWriter:
 
     async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
         """Stream sentences; those that say the sources are silent are not proposed."""
+        async for drafted in from_tables(run, state, sources):
+            yield drafted
+        if run.citations:
+            return
         shown = [(s, s.text) for s in sources[: run.settings.served_sources]]
         run.shown |= {s.chunk.id for s, _ in shown}
         if not shown:
@@ -123,11 +121,12 @@ class LocalWriter:
         self._model = model
 
     async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
-        """Propose what the model says of each source; for several queries one answer each."""
-        several = (
-            state["queries"] if len(state["queries"]) > 1 and state["round"] == 1 else [state["standalone"]]
-        )
-        for question in several:
+        """Propose what tables say, else what the model says of each source; for several queries one each."""
+        async for drafted in from_tables(run, state, sources):
+            yield drafted
+        if run.citations:
+            return
+        for question in asked_of(state):
             released = len(run.citations)
             for source, text in (await focused(run, question, sources))[: run.settings.local_sources]:
                 run.shown.add(source.chunk.id)
@@ -135,11 +134,23 @@ class LocalWriter:
                 asked = prompt(question, [(source, text)])
                 async with aclosing(said(self._model, SYSTEM_SMALL, asked, run)) as pieces:
                     async for piece in pieces:
-                        yield {"text": unmark(piece)["text"], "evidence": [source.n]}
+                        yield {
+                            "text": unmark(piece)["text"],
+                            "evidence": [source.n],
+                            "question": question,
+                        }
                 ms = round((time.perf_counter() - start) * 1000, 1)
                 run.tell(Step(node="write", label=f"Read {source.name}, page {source.chunk.page_no}", ms=ms))
                 if len(run.citations) > released:
                     break  # a sentence stood: other sources would only repeat or blur it
+        if not run.citations:
+            for drafted in await self._fitting(run, state["standalone"], sources):
+                yield drafted
+
+    async def _fitting(self, run: Run, question: str, sources: list[Source]) -> list[Drafted]:
+        """Return a quote that shares most words with the question: no model must be worse than quoting."""
+        best = await quoted(run, question, sources, least=run.settings.min_quote_cover)
+        return best[:1]
 
 
 class QuoteWriter:
@@ -148,16 +159,40 @@ class QuoteWriter:
     writes_as: WrittenBy = "quotes"
 
     async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
-        """Yield the best supporting sentence and at most one more that is nearly as good."""
-        question = state["standalone"]
+        """Yield what tables say, else the best sentence and one nearly as good; of several the best."""
+        async for drafted in from_tables(run, state, sources):
+            yield drafted
         run.shown |= {s.chunk.id for s in sources}
-        least = run.settings.min_question_cover
-        able = [(s, text) for s in sources for text in quotable(s) if answers(question, s, text, least=least)]
-        scores = await fits(run, question, able)
-        ranked = sorted(zip(scores, able, strict=True), key=lambda pair: -pair[0])
-        for score, (source, text) in ranked[:2]:
-            if score >= ranked[0][0] - _NEARLY:
-                yield {"text": text, "evidence": [source.n]}
+        if run.citations:
+            return
+        several = asked_of(state)
+        said: set[str] = set()
+        for question in several:
+            best = await quoted(run, question, sources, least=run.settings.min_question_cover)
+            for drafted in best if len(several) == 1 else best[:1]:
+                if drafted["text"] not in said:
+                    said.add(drafted["text"])
+                    yield {**drafted, "question": question}
+
+
+async def from_tables(run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
+    """Yield what code takes from the tables: of the whole question, else of each of its parts."""
+    whole = state["standalone"]
+    parts = [part for part in asked_of(state) if part != whole]
+    answer = reckoned(whole, await read_sheets(run, one_document(whole, sources)))
+    if answer is not None:
+        yield answer
+        return
+    for part in parts:
+        found = reckoned(part, await read_sheets(run, one_document(part, sources)))
+        if found is not None:
+            yield {**found, "question": part}
+
+
+def asked_of(state: State) -> list[str]:
+    """Return the questions to answer: those of the plan, in a further round the whole one."""
+    several = len(state["queries"]) > 1 and state["round"] == 1
+    return state["queries"] if several else [state["standalone"]]
 
 
 async def said(model: LanguageModel, system: str, asked: str, run: Run) -> AsyncGenerator[str, None]:
@@ -205,50 +240,6 @@ async def focused(run: Run, question: str, sources: list[Source]) -> list[tuple[
             mine[i] = text
     cut = [(s, "\n".join(taken[s.n][i] for i in sorted(taken[s.n]))) for s in sources if taken[s.n]]
     return sorted(cut, key=lambda pair: -best[pair[0].n])
-
-
-async def fits(run: Run, question: str, candidates: list[tuple[Source, str]]) -> list[float]:
-    """Score how well each sentence or row of a source fits the question, best is about 2.
-
-    The cross-encoder orders; shared words break what it cannot tell apart (its logits collapse near -11).
-    """
-    if not candidates:
-        return []
-    asked = words.content(question) | words.numbers(question)
-    logits = await run.library.rerank(
-        question, [f"{_last(s.chunk.heading)}: {text}" for s, text in candidates]
-    )
-    least, most = min(logits), max(logits)
-    return [
-        (logit - least) / ((most - least) or 1.0)
-        + words.cover(
-            asked, words.content(text) | words.numbers(text) | words.content(_last(s.chunk.heading))
-        )
-        for logit, (s, text) in zip(logits, candidates, strict=True)
-    ]
-
-
-def _last(heading: str) -> str:
-    return heading.rpartition(" > ")[2]
-
-
-def quotable(source: Source) -> list[str]:
-    """Return the rows or sentences of a source that may be quoted (those the rails let pass unchanged)."""
-    if source.text != source.chunk.text:
-        return [line for line in words.sentences(source.text) if line]
-    return [source.chunk.text[start:end] for start, end in parts(source.chunk)]
-
-
-def answers(question: str, source: Source, text: str, *, least: float) -> bool:
-    """Say whether `text` can be the answer.
-
-    Its source covers the question, and it has a number where one is asked for.
-    """
-    if words.cover(words.content(question), words.content(source.context)) < least:
-        return False
-    if _WANTS_NUMBER.search(question) and not words.numbers(text) - words.numbers(question):
-        return False
-    return len(words.content(text)) >= 2 or bool(words.numbers(text))
 
 
 def unmark(piece: str) -> Drafted:

@@ -18,7 +18,7 @@ import filelock
 from api.house import Capabilities, House, OnProgress, Part
 from api.settings import ApiSettings
 from api.startup import confirm, prepare
-from ingest.errors import IngestError, Locked
+from ingest.errors import IngestError, Locked, Unscreened
 from ingest.records import Document, Outcome, Scope
 
 if TYPE_CHECKING:
@@ -180,7 +180,20 @@ class DocumentScreen:
         self._rails = rails
 
     async def screen(self, texts: Sequence[str]) -> list[str | None]:
-        """Return None for what may be shelved, else the rail's code. Masking happens on the way out."""
+        """Return None for what may be shelved, else the rail's code. Masking happens on the way out.
+
+        Raises Unscreened for what is still undecided when asked alone: a rail that ran out of time says
+        nothing about the file.
+        """
+        codes = await self._codes(texts)
+        for place, code in enumerate(codes):
+            if code == "undecided":
+                (codes[place],) = await self._codes([texts[place]])
+        if "undecided" in codes:
+            raise Unscreened("The rails came to no decision, so nothing was shelved. Add the file again.")
+        return codes
+
+    async def _codes(self, texts: Sequence[str]) -> list[str | None]:
         verdicts = await self._rails.screen("document", texts)
         return [None if verdict.allowed else verdict.code for verdict in verdicts]
 

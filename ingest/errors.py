@@ -12,6 +12,7 @@ IngestError                     .code .retryable .detail (one sentence, with wha
 ├── LibraryError
 │   ├── Locked                  another process owns the library
 │   └── Incompatible            the library was made by another version or embedder
+├── Unscreened                  retryable: the rails came to no decision, nothing was shelved
 ├── WeightsMissing              a pinned model file is not here and cannot be fetched
 └── ModelError                  a model server
     ├── ModelDown               retryable: unreachable, overloaded, died mid-stream
@@ -157,6 +158,13 @@ class Incompatible(LibraryError):
     """The library was made by another version of the reader or with another embedder."""
 
     code = "incompatible"
+
+
+class Unscreened(IngestError):
+    """The rails came to no decision about a text: it is neither shelved nor called unclean."""
+
+    code = "unscreened"
+    retryable = True
 
 
 class WeightsMissing(IngestError):

@@ -6,7 +6,9 @@ deleted or revoked document is gone from old answers too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,19 +21,30 @@ from numpy.typing import NDArray
 from ingest.chunk import indexed_text
 from ingest.drawing import cut_out, draw, widened
 from ingest.errors import NoPageImage
+from ingest.fusion import best_first, by_page, fused
 from ingest.index import Found, Index
 from ingest.page_images import PageFiles, PageImages, PageRenderer
 from ingest.pipeline import original, page_pictures
 from ingest.records import Box, Chunk, Document, Framing, Hit, Scope
+from ingest.references import Pointed, is_meant, pointed
 from ingest.registry import Registry
+from ingest.routing import Cards
 from ingest.settings import IngestSettings
+from ingest.surroundings import around
 from ingest.vision import Finding, View, VisionModel
+from ingest.wording import focused, underlying
 
 if TYPE_CHECKING:
     # For types only: they open ONNX Runtime, which a served profile does without.
     from ingest.embed import Embedder
     from ingest.rerank import Reranker
 
+#: Scopes of which the documents' cards are remembered.
+_SCOPES_KEPT = 32
+#: Passages that the reranker reads between two looks at the clock: a full batch and no more.
+_READ_AT_ONCE = 8
+#: Most pages of one question that are brought by their numbers.
+_PAGES_NAMED = 10
 #: A page as PNG, whole, to be read.
 WHOLE = Framing()
 
@@ -58,8 +71,18 @@ class Library(Protocol):
         """Return the chunks of a page, in reading order; [] where it is absent or not allowed."""
         ...
 
-    async def look(self, chunks: Sequence[Chunk], *, question: str, scope: Scope) -> list[Finding]:
-        """Look at the regions of `chunks` on their page images."""
+    async def around(self, chunk_ids: Sequence[str], *, scope: Scope) -> dict[str, list[Chunk]]:
+        """Return what belongs to each chunk, in reading order and itself included.
+
+        Of a table that is every part, over page borders, and of all chunks the passage before and after it on
+        its page. Ids that are gone or out of scope are left out.
+        """
+        ...
+
+    async def look(
+        self, chunks: Sequence[Chunk], *, question: str, scope: Scope, max_tokens: int
+    ) -> list[Finding]:
+        """Look at the regions of `chunks` on their page images, as far as `max_tokens` of a prompt reach."""
         ...
 
     async def page_image(
@@ -112,22 +135,66 @@ class Shelves:
         self._reader = reader
         self._files = files
         self._settings = settings
+        self._cards = _CardsKept(registry)
         self._images = PageImages(
             reader, files=files, dpi=settings.image_dpi, max_bytes=settings.image_cache_bytes
         )
 
     async def search(self, query: str, *, scope: Scope, limit: int) -> list[Hit]:
-        """Dense + BM25, fused, reranked; only live revisions; best first."""
-        found = await self._index.search(
-            text=query,
-            vector=await self._embedder.embed_query(query),
-            scope=scope,
-            limit=max(limit, self._settings.candidates),
-        )
+        """Dense + BM25, fused, reranked; what is named is lifted; only live revisions; best first."""
+        asked = query if self._settings.wording == "asked" else focused(query)
+        named = await self._named(asked, scope=scope)
+        # A page number means something where one document is asked, and nothing among many.
+        at = pointed(asked) if scope.documents is not None and len(scope.documents) == 1 else Pointed()
+        found = await self._on_pages(at.pages, scope=scope)
+        found += await self._found(asked, named, scope=scope, limit=max(limit, self._settings.candidates))
+        found = list({one.chunk.id: one for one in found}.values())
         live = await self._registry.live(list({one.chunk.document_id for one in found}), scope=scope)
         visible = [one for one in found if _is_live(one.chunk, live)]
-        hits = fused(visible, live, sparse_weight=self._settings.sparse_weight)
-        return (await self._reranked(query, hits))[:limit]
+        hits = fused(
+            visible,
+            live,
+            sparse_weight=self._settings.sparse_weight,
+            lifts={
+                one.chunk.id: named.get(one.chunk.document_id, 0.0)
+                + self._settings.reference_weight * is_meant(at, one.chunk)
+                for one in visible
+            },
+        )
+        hits = by_page(hits, weight=self._settings.page_weight)
+        return (await self._reranked(asked, hits))[:limit]
+
+    async def _found(
+        self, asked: str, named: Mapping[str, float], *, scope: Scope, limit: int
+    ) -> list[Found]:
+        """Search everything in `scope` and, apart, the documents named: a big library must not hide these."""
+        find = partial(
+            self._index.search,
+            text=f"{asked} {underlying(asked)}" if self._settings.wording == "measures" else asked,
+            vector=await self._embedder.embed_query(asked),
+            limit=limit,
+        )
+        found = await find(scope=scope)
+        if named:
+            found += await find(scope=replace(scope, documents=tuple(named)))
+        return found
+
+    async def _on_pages(self, pages: Iterable[int], *, scope: Scope) -> list[Found]:
+        """Bring the pages that are asked for by number: no leg finds these by their words."""
+        found: list[Found] = []
+        for page_no in sorted(pages)[:_PAGES_NAMED]:
+            for document_id in scope.documents or ():
+                chunks = await self.on_page(document_id, page_no, scope=scope)
+                found += [Found(chunk=chunk, dense=None, sparse=None) for chunk in chunks]
+        return found
+
+    async def _named(self, question: str, *, scope: Scope) -> dict[str, float]:
+        """Return what is added to the score of each document that the question names, by id."""
+        if scope.documents is not None and len(scope.documents) < 2:
+            return {}
+        fits = (await self._cards.within(scope)).fits(question)
+        name, period = self._settings.name_weight, self._settings.period_weight
+        return {one: name * fit.name + period * fit.period for one, fit in fits.items() if fit.name}
 
     async def rerank(self, query: str, passages: Sequence[str]) -> list[float]:
         """Score passages against `query` with the cross-encoder (order only), in the order given.
@@ -152,12 +219,44 @@ class Shelves:
             return []
         return await self._index.chunks(document_id=document_id, revision=document.revision, page_no=page_no)
 
-    async def look(self, chunks: Sequence[Chunk], *, question: str, scope: Scope) -> list[Finding]:
-        """Look at the regions of `chunks` on their page images; what may not be seen shows nothing."""
-        views = [await self._view(chunk, scope=scope) for chunk in chunks]
-        seen = [view for view in views if view is not None]
-        findings = iter(await self._vision.look(seen, question=question) if seen else [])
-        return [next(findings) if view is not None else Finding(outcome="nothing") for view in views]
+    async def around(self, chunk_ids: Sequence[str], *, scope: Scope) -> dict[str, list[Chunk]]:
+        """Return what belongs to each chunk, in reading order and itself included (`surroundings.around`)."""
+        found: dict[str, list[Chunk]] = {}
+        pages: dict[tuple[str, int], list[Chunk]] = {}
+        for chunk in await self.chunks(chunk_ids, scope=scope):
+            near: list[Chunk] = []
+            for page_no in range(max(1, chunk.page_no - 1), chunk.page_no + 2):
+                key = (chunk.document_id, page_no)
+                if key not in pages:
+                    pages[key] = await self.on_page(chunk.document_id, page_no, scope=scope)
+                near += pages[key]
+            found[chunk.id] = around(near, chunk.id)
+        return {chunk_id: near for chunk_id, near in found.items() if near}
+
+    async def look(
+        self, chunks: Sequence[Chunk], *, question: str, scope: Scope, max_tokens: int
+    ) -> list[Finding]:
+        """Look at the regions of `chunks` on their page images, in their order while `max_tokens` reach.
+
+        What may not be seen shows nothing. Raises ModelDown, ModelReply.
+        """
+        findings = [Finding(outcome="nothing")] * len(chunks)
+        views: dict[int, View] = {}
+        left = max_tokens
+        for place, chunk in enumerate(chunks):
+            view = await self._view(chunk, scope=scope)
+            if view is None:
+                continue
+            left -= self._vision.tokens(view.png)
+            if left < 0:
+                findings[place:] = [Finding(outcome="unlooked")] * (len(chunks) - place)
+                break
+            views[place] = view
+        if views:
+            seen = await self._vision.look(list(views.values()), question=question)
+            for place, finding in zip(views, seen, strict=True):
+                findings[place] = finding
+        return findings
 
     async def page_image(
         self,
@@ -200,8 +299,7 @@ class Shelves:
         best = hits[: self._settings.reranked]
         if self._reranker is None or not best:
             return hits
-        passages = [indexed_text(hit.chunk, document_name=hit.document_name) for hit in best]
-        logits = await self._reranker.score(query, passages)
+        logits = await self._logits(query, best)
         weight = self._settings.rerank_weight
         reread = [
             replace(
@@ -209,12 +307,29 @@ class Shelves:
                 score=hit.score + weight * float(probability),
                 legs=hit.legs | {"rerank": float(logit)},
             )
-            for hit, logit, probability in zip(best, logits, _sigmoid(logits), strict=True)
+            for hit, logit, probability in zip(best, logits, _sigmoid(logits), strict=False)
         ]
-        return _best_first([*reread, *hits[len(best) :]])
+        unread = [replace(hit, legs=hit.legs | {"unread": 1.0}) for hit in best[len(reread) :]]
+        return best_first([*reread, *unread, *hits[len(best) :]])
+
+    async def _logits(self, query: str, hits: Sequence[Hit]) -> NDArray[np.float32]:
+        """Score the best of `hits`, as many as the time for it allows: (n,) float32, n <= len(hits)."""
+        assert self._reranker is not None
+        deadline = time.monotonic() + self._settings.rerank_budget_s
+        read = [np.empty(0, dtype=np.float32)]
+        for at in range(0, len(hits), _READ_AT_ONCE):
+            if time.monotonic() >= deadline:
+                break
+            part = hits[at : at + _READ_AT_ONCE]
+            passages = [indexed_text(hit.chunk, document_name=hit.document_name) for hit in part]
+            read.append(await self._reranker.score(query, passages))
+        return np.concatenate(read)
 
     async def _view(self, chunk: Chunk, *, scope: Scope) -> View | None:
-        """Crop a chunk's region from its page, with the scope judged again; None where it may not be seen."""
+        """Crop a chunk's region from its page, with the scope judged again; None where it may not be seen.
+
+        Of a scan the whole page is shown: what OCR took for a paragraph may be half of something.
+        """
         if not await self.chunks([chunk.id], scope=scope):
             return None
         try:
@@ -232,10 +347,17 @@ class Shelves:
             pages_dir=source.pages_dir,
             dpi=self._settings.image_dpi,
         )
-        if not chunk.spans:
+        read_by = await self._registry.read_by(document.id, chunk.page_no)
+        scanned = read_by is None or not read_by.startswith("text-layer")
+        if not chunk.spans or (scanned and chunk.kind not in ("figure", "table")):
             return View(png=png, text=chunk.text)
         region = widened(Box.around([span.box for span in chunk.spans]))
-        return View(png=await anyio.to_thread.run_sync(cut_out, png, region), text=chunk.text, box=region)
+        return View(
+            png=await anyio.to_thread.run_sync(cut_out, png, region),
+            text=chunk.text,
+            box=region,
+            exact=not scanned and chunk.kind != "figure",
+        )
 
     async def _with_image(self, document_id: str, page_no: int, *, scope: Scope) -> Document | None:
         """Return a document of which this page can be shown; None: absent or not allowed."""
@@ -252,33 +374,22 @@ class Shelves:
         )
 
 
-def fused(found: Sequence[Found], live: dict[str, Document], *, sparse_weight: float) -> list[Hit]:
-    """Fuse two legs by score, best first: cosine + weight x BM25 / best BM25 of this search.
+class _CardsKept:
+    """The cards of each scope that searched lately, made anew when the registry changes."""
 
-    By score and not by rank: on SciFact .741 against .705 for reciprocal ranks. What the dense leg did not
-    bring has at most the cosine of the last that it did; what the sparse leg did not bring has none.
-    """
-    floor = min((one.dense for one in found if one.dense is not None), default=0.0)
-    top = max((one.sparse for one in found if one.sparse is not None), default=0.0) or 1.0
-    return _best_first(
-        [
-            Hit(
-                chunk=one.chunk,
-                document_name=live[one.chunk.document_id].name,
-                score=(floor if one.dense is None else one.dense) + sparse_weight * (one.sparse or 0.0) / top,
-                legs={
-                    leg: score
-                    for leg, score in (("dense", one.dense), ("sparse", one.sparse))
-                    if score is not None
-                },
-            )
-            for one in found
-        ]
-    )
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._kept: OrderedDict[Scope, tuple[tuple[int, int], Cards]] = OrderedDict()
 
-
-def _best_first(hits: Sequence[Hit]) -> list[Hit]:
-    return sorted(hits, key=lambda hit: (-hit.score, hit.chunk.id))
+    async def within(self, scope: Scope) -> Cards:
+        version = await self._registry.version()
+        kept = self._kept.get(scope)
+        if kept is None or kept[0] != version:
+            kept = self._kept[scope] = (version, Cards(await self._registry.list(scope=scope)))
+        self._kept.move_to_end(scope)
+        while len(self._kept) > _SCOPES_KEPT:
+            self._kept.popitem(last=False)
+        return kept[1]
 
 
 def _is_live(chunk: Chunk, live: dict[str, Document]) -> bool:

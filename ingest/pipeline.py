@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: A rail's time is per call: a whole book in one call ran out of it on a busy machine.
+_SCREENED_AT_ONCE = 64
 Stage = Literal["read", "wait", "embed", "screen", "shelve"]
 #: Called with a stage and how much of it is done: pages for "read", else chunks. "wait" says that reading
 #: waits for a vision model that is down (0 of 1), or does so no more (1 of 1).
@@ -81,7 +83,7 @@ class Screen(Protocol):
     """A rail at the door of the library."""
 
     async def screen(self, texts: Sequence[str]) -> list[str | None]:
-        """Say for each text None (fine) or the code of the rail that said no."""
+        """Say for each text None (fine) or the code of the rail that said no. Raises Unscreened."""
         ...
 
 
@@ -319,11 +321,15 @@ class Pipeline:
 
         The name is judged too: it stands beside every quote of the document.
         """
-        verdicts = await self._screen.screen([source.name, *(chunk.text for chunk in chunks)])
+        texts = [source.name, *(chunk.text for chunk in chunks)]
         places: list[int | None] = [None, *(chunk.page_no for chunk in chunks)]
-        order.tell("screen", len(chunks), len(chunks))
-        stopped = [(code, page) for code, page in zip(verdicts, places, strict=True) if code is not None]
-        return stopped[0] if stopped else (None, None)
+        for at in range(0, len(texts), _SCREENED_AT_ONCE):
+            verdicts = await self._screen.screen(texts[at : at + _SCREENED_AT_ONCE])
+            for code, page_no in zip(verdicts, places[at:], strict=False):
+                if code is not None:
+                    return code, page_no
+            order.tell("screen", min(at + _SCREENED_AT_ONCE, len(chunks)), len(chunks))
+        return None, None
 
     async def _quarantine(self, source: Source, order: _Order, *, code: str, page_no: int | None) -> Outcome:
         await self._registry.quarantine(

@@ -217,7 +217,8 @@ class Hit:
     chunk: Chunk
     document_name: str
     score: float
-    #: The legs behind the score ("dense", "sparse", "rerank"), for traces; absent where a leg did not see it.
+    #: The legs behind the score ("dense", "sparse", "rerank", "lift": what being named added), for traces;
+    #: absent where a leg did not see it. "unread": the reranker's time was up before its turn.
     legs: dict[str, float] = field(default_factory=dict)
 
 

@@ -175,6 +175,10 @@ class Registry:
         rows = await self._run(lambda c: c.execute(query, (scope.tenant,)).fetchall())
         return [document for document in map(_document, rows) if scope.allows(document)]
 
+    async def version(self) -> tuple[int, int]:
+        """Return what changes with every change of the registry, whoever makes it."""
+        return await self._run(lambda c: (c.execute("PRAGMA data_version").fetchone()[0], c.total_changes))
+
     async def collections(self, *, tenant: str) -> tuple[str, ...]:
         """Name the collections in which a tenant has live documents."""
         query = "SELECT DISTINCT collection FROM documents WHERE tenant = ? ORDER BY collection"
@@ -194,6 +198,12 @@ class Registry:
         query = "SELECT has_image FROM pages WHERE document_id = ? AND no = ?"
         row = await self._run(lambda c: c.execute(query, (document_id, page_no)).fetchone())
         return bool(row and row[0])
+
+    async def read_by(self, document_id: str, page_no: int) -> ReadBy | None:
+        """Say who read a page, None where there is none: for the library, which has judged the scope."""
+        query = "SELECT read_by FROM pages WHERE document_id = ? AND no = ?"
+        row = await self._run(lambda c: c.execute(query, (document_id, page_no)).fetchone())
+        return row[0] if row else None
 
     async def quarantine(self, row: Quarantined) -> None:
         """Note that a rail kept a document off the shelf."""

@@ -56,11 +56,24 @@ class IngestSettings(BaseSettings):
     """Threads of each ONNX session."""
     embed_batch: Annotated[int, Field(ge=1, le=512)] = 16
     """Texts in one embedding batch; batches are sorted by length first."""
+    wording: Literal["asked", "focused", "measures"] = "measures"
+    """What is searched for: the question as asked; without how to answer it; and with the lines that the
+    measures it names are computed from ("quick ratio": current assets, current liabilities)."""
     candidates: Annotated[int, Field(ge=5, le=500)] = 40
     """Hits each leg of a search brings before fusion."""
     reranked: Annotated[int, Field(ge=0, le=100)] = 16
     """Hits that the reranker reads; 0 switches it off."""
+    rerank_budget_s: Annotated[float, Field(ge=0)] = 5.0
+    """Longest that reranking one search may take; hits that it did not reach keep their score and say so."""
     sparse_weight: Annotated[float, Field(ge=0, le=2)] = 0.2
     """Weight of the max-normalised BM25 score beside the dense cosine."""
     rerank_weight: Annotated[float, Field(ge=0, le=2)] = 0.2
     """Weight of the reranker's probability (0 to 1) beside the fused score."""
+    name_weight: Annotated[float, Field(ge=0, le=2)] = 0.3
+    """Added to the score of what stands in a document that the question names; 0 switches it off."""
+    period_weight: Annotated[float, Field(ge=0, le=2)] = 0.15
+    """Added where its name bears the year or quarter that the question names, too."""
+    page_weight: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Weight of a page's other passages beside each of its passages; 0 switches it off."""
+    reference_weight: Annotated[float, Field(ge=0, le=2)] = 0.1
+    """Added to what a question about one document points at: "page 50", "Table 2", "section 3.3"."""

@@ -32,13 +32,19 @@ class View:
     text: str
     #: The crop, in [0, 1] of the page; None is the whole page.
     box: Box | None = None
+    #: Whether `text` is all that is printed there: a table of the text layer, not a picture or a scan.
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What looking said. `cannot_see` is an honest no: this reader has no eyes for what was asked."""
+    """What looking said.
 
-    outcome: Literal["found", "nothing", "cannot_see"]
+    `cannot_see` is an honest no: this reader has no eyes for what was asked. `misread`: what it said does not
+    stand there. `unlooked`: the budget ran out before it.
+    """
+
+    outcome: Literal["found", "nothing", "cannot_see", "misread", "unlooked"]
     text: str = ""
 
 
@@ -46,6 +52,10 @@ class VisionModel(Protocol):
     """Looks at page images. The name is told to the caller: "ocr-layout" or the served model's id."""
 
     name: str
+
+    def tokens(self, png: bytes) -> int:
+        """Count what looking at this image takes of a model's prompt; 0 where no model is asked."""
+        ...
 
     async def look(self, views: Sequence[View], *, question: str) -> list[Finding]:
         """Say for each view what it shows that helps to answer `question`, in the order given."""
@@ -71,6 +81,10 @@ class OcrLayout:
 
     def __init__(self, reader: Looks) -> None:
         self._reader = reader
+
+    def tokens(self, png: bytes) -> int:
+        """Take nothing of any prompt."""
+        return 0
 
     async def look(self, views: Sequence[View], *, question: str) -> list[Finding]:
         """Read each view whose words are not known yet; `question` changes nothing for OCR."""
@@ -108,8 +122,9 @@ Text already known to stand there:
 {text}
 ==========
 Question: {question}
-If the picture helps to answer, set answerable to true and state in at most three sentences what it shows:
-values with their labels and units. If it does not, set answerable to false and leave finding empty."""
+If the picture helps to answer, set answerable to true, state in at most three sentences what it shows \
+(values with their labels and units), and copy into "printed" the words and numbers of the picture that this \
+rests on, letter by letter. If it does not help, set answerable to false and leave the rest empty."""
 
 
 class LookReply(BaseModel):
@@ -117,6 +132,7 @@ class LookReply(BaseModel):
 
     answerable: bool
     finding: str = Field(default="", max_length=2000)
+    printed: list[str] = Field(default_factory=list, max_length=12)
 
 
 class Up(BaseModel):
@@ -162,6 +178,10 @@ class ServedVision:
         ask = Message(role="user", text="Are you up? Answer true.")
         await self._model.reply([Message(role="system", text="/no_think"), ask], schema=Up, max_tokens=16)
 
+    def tokens(self, png: bytes) -> int:
+        """Count the tiles of the image."""
+        return png_tokens(png)
+
     async def look(self, views: Sequence[View], *, question: str) -> list[Finding]:
         """Ask the model about each view, side by side; raises ModelDown or ModelReply."""
         findings: list[Finding] = [Finding(outcome="cannot_see")] * len(views)
@@ -185,5 +205,29 @@ class ServedVision:
         message = Message(role="user", text=prompt, images=(view.png,))
         reply = await self._model.reply([message], schema=LookReply, max_tokens=400)
         if reply.answerable and reply.finding.strip():
-            return Finding(outcome="found", text=reply.finding.strip())
+            return _checked(reply, view)
         return Finding(outcome="nothing")
+
+
+def _checked(reply: LookReply, view: View) -> Finding:
+    """Believe a finding as far as the known words bear it out.
+
+    Where all that is printed is known, a number that does not stand there was misread. In a picture it may
+    have been read off a bar: then the finding says so, and quotes what is printed beside it.
+    """
+    said = reply.finding.strip()
+    known = _figures(view.text)
+    if view.exact and not _figures(said) <= known:
+        return Finding(outcome="misread")
+    printed = [words for one in reply.printed if (words := " ".join(one.split()))]
+    if _figures(said) - known - _figures(" ".join(printed)):
+        said = f"Estimated from the picture: {said}"
+    if printed and not view.exact:
+        said += " (printed in the picture: " + "; ".join(printed) + ")"
+    return Finding(outcome="found", text=said)
+
+
+def _figures(text: str) -> set[str]:
+    """Return the numbers of a text, comparable: without grouping, signs and trailing zeros."""
+    found = (one.replace(",", "") for one in re.findall(r"\d[\d,]*(?:\.\d+)?", text))
+    return {one.rstrip("0").rstrip(".") if "." in one else one for one in found}

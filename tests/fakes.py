@@ -12,7 +12,18 @@ import anyio
 from pydantic import BaseModel
 
 from agent.entail import Verdicts
-from agent.records import Answer, Citation, Event, Kind, Question, Released, SearchResult, Sentence, Step
+from agent.records import (
+    Answer,
+    Citation,
+    Event,
+    Kind,
+    Question,
+    Released,
+    SearchResult,
+    Sentence,
+    Step,
+    Turn,
+)
 from agent.rewrite import Rewritten
 from api.house import Capabilities, House, OnProgress, Part
 from guardrails.records import Hop, Verdict
@@ -32,6 +43,7 @@ from ingest.records import (
     document_id,
 )
 from ingest.served import Call, Message, Reasoning
+from ingest.surroundings import around
 from ingest.vision import Finding
 
 # --- agent
@@ -99,9 +111,10 @@ class FakeLibrary:
     shelf: list[tuple[Document, list[Chunk]]] = field(default_factory=list)
     vision: str = "ocr-layout"
     languages: tuple[str, ...] = ("en",)
-    finding: Finding = field(default_factory=lambda: Finding(outcome="nothing"))
+    finding: Finding | Exception = field(default_factory=lambda: Finding(outcome="nothing"))
     searched: list[tuple[str, Scope]] = field(default_factory=list)
     looked: list[str] = field(default_factory=list)
+    asked_of_eyes: list[tuple[str, int]] = field(default_factory=list)
     imaged: list[tuple[str, int, tuple[Box, ...], tuple[Box, ...]]] = field(default_factory=list)
 
     async def search(self, query: str, *, scope: Scope, limit: int) -> list[Hit]:
@@ -135,8 +148,21 @@ class FakeLibrary:
             if c.page_no == page_no
         ]
 
-    async def look(self, chunks: Sequence[Chunk], *, question: str, scope: Scope) -> list[Finding]:
+    async def around(self, chunk_ids: Sequence[str], *, scope: Scope) -> dict[str, list[Chunk]]:
+        """Return what belongs to each, as the library does."""
+        found: dict[str, list[Chunk]] = {}
+        for chunk in await self.chunks(chunk_ids, scope=scope):
+            chunks = next(chunks for d, chunks in self.shelf if d.id == chunk.document_id)
+            found[chunk.id] = around(sorted(chunks, key=lambda c: c.page_no), chunk.id)
+        return found
+
+    async def look(
+        self, chunks: Sequence[Chunk], *, question: str, scope: Scope, max_tokens: int
+    ) -> list[Finding]:
         """Say what was scripted."""
+        self.asked_of_eyes.append((question, max_tokens))
+        if isinstance(self.finding, Exception):
+            raise self.finding
         self.looked += [c.id for c in chunks]
         return [self.finding for _ in chunks]
 
@@ -330,6 +356,8 @@ class FakeAgent:
         self.found = SearchResult(hits=())
         self.images: dict[tuple[str, int], bytes | NoPageImage] = {}
         self.texts: dict[tuple[str, int], tuple[str, ...]] = {}
+        #: Conversations by tenant and name.
+        self.talks: dict[tuple[str, str], tuple[Turn, ...]] = {}
         #: Questions whose generator was closed before its end.
         self.cancelled = 0
 
@@ -369,6 +397,18 @@ class FakeAgent:
         if isinstance(image, NoPageImage):
             raise image
         return image
+
+    async def threads(self, *, scope: Scope) -> list[str]:
+        """List what was put into `talks` for the tenant."""
+        return sorted(name for tenant, name in self.talks if tenant == scope.tenant)
+
+    async def thread(self, thread_id: str, *, scope: Scope) -> tuple[Turn, ...]:
+        """Return what was put into `talks`."""
+        return self.talks.get((scope.tenant, thread_id), ())
+
+    async def forget(self, thread_id: str, *, scope: Scope) -> bool:
+        """Forget what was put into `talks`."""
+        return self.talks.pop((scope.tenant, thread_id), None) is not None
 
     async def passages(self, document_id: str, page_no: int, *, scope: Scope) -> tuple[str, ...] | None:
         """Return what was put into `texts`."""

@@ -50,6 +50,10 @@ AGREE = [
     ("The pump in Marlow weighs 15 kg.", "The pump in Henley weighs 18 kg and costs more."),
     ("The pump does weigh 15 kg here.", "The pump does not weigh 18 kg here."),
     ("It took 20 tries.", "It took 24 tries."),
+    ("The small Pump A weighs 12 kg.", "The small Pump B weighs 15 kg."),
+    ("The small pump b weighs 12 kg.", "The small pump c weighs 15 kg."),
+    ("The small pump in Marlow weighs 12 kg.", "The small pump in Henley weighs 15 kg."),
+    ("The pumps of series S3 weigh 12 kg.", "The pumps of series S4 weigh 15 kg."),
 ]
 
 

@@ -123,3 +123,28 @@ async def test_the_screen_of_ingestion_says_why_in_codes() -> None:
             return verdict("allow", ""), verdict("mask", "personal"), verdict("block", "override")
 
     assert await DocumentScreen(Rails()).screen(["a", "b", "c"]) == [None, None, "override"]  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+async def test_a_rail_without_a_decision_is_asked_again_and_never_calls_a_file_unclean() -> None:
+    from api.wiring import DocumentScreen
+    from ingest.errors import Unscreened
+
+    class Rails:
+        def __init__(self, undecided: int) -> None:
+            self.undecided, self.asked = undecided, []
+
+        async def screen(self, hop: str, texts: list[str]) -> tuple[Verdict, ...]:
+            self.asked.append(texts)
+            self.undecided -= 1
+            decision, code = ("block", "undecided") if self.undecided >= 0 else ("allow", "")
+            return tuple(
+                Verdict(hop="document", decision=decision, rail="r", code=code, text="", policy="p")  # type: ignore[arg-type]
+                for _ in texts
+            )
+
+    slow = Rails(undecided=1)
+    assert await DocumentScreen(slow).screen(["a", "b"]) == [None, None]  # type: ignore[arg-type]
+    assert slow.asked == [["a", "b"], ["a"], ["b"]]
+    with pytest.raises(Unscreened):
+        await DocumentScreen(Rails(undecided=9)).screen(["a"])  # type: ignore[arg-type]

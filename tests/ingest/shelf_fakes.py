@@ -170,6 +170,11 @@ class FakeVision:
 
     name: str = "fake-eyes"
     views: list[View] = field(default_factory=list)
+    tokens_each: int = 0
+
+    def tokens(self, png: bytes) -> int:
+        """Take what was scripted."""
+        return self.tokens_each
 
     async def look(self, views: Sequence[View], *, question: str) -> list[Finding]:
         """Repeat the text."""

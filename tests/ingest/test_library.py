@@ -11,14 +11,13 @@ import pytest
 from PIL import Image
 
 from ingest.errors import NoPageImage
-from ingest.index import Found, Index
-from ingest.library import Shelves, fused
+from ingest.index import Index
+from ingest.library import Shelves
 from ingest.page_images import LARGE, SMALL
 from ingest.pipeline import Pipeline, original
 from ingest.records import Box, Framing, Scope
 from ingest.registry import Registry
 from ingest.settings import IngestSettings
-from tests.fakes import a_chunk, a_document
 from tests.ingest.shelf_fakes import (
     LOCAL_INDEX_WARNING,
     FakeEmbedder,
@@ -114,7 +113,7 @@ async def test_what_a_scope_does_not_allow_is_nowhere(room: Room, scope: Scope) 
     assert await library.page_image(document, 1, scope=scope) is None
     assert await library.document(document, scope=scope) is None
     assert await library.documents(scope=scope) == []
-    [finding] = await library.look([hit.chunk], question="?", scope=scope)
+    [finding] = await library.look([hit.chunk], question="?", scope=scope, max_tokens=9000)
     assert finding.outcome == "nothing"
     assert (room.vision.views, room.reader.rendered) == ([], [])
 
@@ -203,7 +202,7 @@ async def test_a_page_without_an_image_says_so_to_its_readers_and_to_nobody_else
     for scope, page_no in ((ACME, 1), (board, 2), *((one, 1) for one in FOREIGN)):
         assert await room.shelves().page_image(document, page_no, scope=scope) is None
     [hit] = await room.shelves().search("leave", scope=board, limit=5)
-    [finding] = await room.shelves().look([hit.chunk], question="?", scope=board)
+    [finding] = await room.shelves().look([hit.chunk], question="?", scope=board, max_tokens=9000)
     assert (finding.outcome, room.reader.rendered) == ("nothing", [])
 
 
@@ -226,11 +225,22 @@ def pixel(image: bytes, spot: tuple[int, int]) -> object:
 async def test_looking_shows_the_region_with_a_margin(room: Room) -> None:
     await room.add("leave.txt", "Annual leave.")
     [hit] = await room.shelves().search("leave", scope=ACME, limit=5)
-    [finding] = await room.shelves().look([hit.chunk], question="?", scope=ACME)
+    [finding] = await room.shelves().look([hit.chunk], question="?", scope=ACME, max_tokens=9000)
     [view] = room.vision.views
     assert (finding.text, view.text) == ("Annual leave.", "Annual leave.")
     assert view.box == Box(x0=0.22, y0=0.22, x1=0.78, y1=0.53)
     assert Image.open(BytesIO(view.png)).size == (112, 31)
+
+
+async def test_looking_ends_where_the_tokens_do(room: Room) -> None:
+    await room.add("leave.txt", "Annual leave.\fSick leave.\fStudy leave.")
+    hits = await room.shelves().search("leave", scope=ACME, limit=5)
+    room.vision.tokens_each = 1000
+    findings = await room.shelves().look(
+        [hit.chunk for hit in hits], question="?", scope=ACME, max_tokens=2500
+    )
+    assert [finding.outcome for finding in findings] == ["found", "found", "unlooked"]
+    assert len(room.vision.views) == 2
 
 
 async def test_the_chunks_of_a_page_come_in_reading_order(room: Room) -> None:
@@ -238,6 +248,92 @@ async def test_the_chunks_of_a_page_come_in_reading_order(room: Room) -> None:
     document = await room.add("long.txt", "\n\n".join(parts) + "\fNext page.")
     chunks = await room.shelves().on_page(document, 1, scope=ACME)
     assert [chunk.text for chunk in chunks] == [part.strip() for part in parts]
+
+
+async def test_a_document_that_the_question_names_comes_first(room: Room) -> None:
+    for name in ("NORTHWIND_2022_10K.txt", "NORTHWIND_2023_10K.txt", "BLUEYONDER_2022_10K.txt"):
+        await room.add(name, "Total revenue was stable.")
+    library = room.shelves()
+    for question, first in (
+        ("What was the total revenue of Blue Yonder?", "BLUEYONDER_2022_10K.txt"),
+        ("What was North Wind's total revenue in FY2023?", "NORTHWIND_2023_10K.txt"),
+        ("What was North Wind's total revenue in FY2022?", "NORTHWIND_2022_10K.txt"),
+    ):
+        hits = await library.search(question, scope=ACME, limit=3)
+        assert [hits[0].document_name, len(hits)] == [first, 3], "lifted, and nothing is left out"
+        assert hits[0].legs["lift"] == pytest.approx(0.3 + 0.15 * ("FY" in question))
+    off = room.shelves(name_weight=0.0, period_weight=0.0)
+    scores = [hit.score for hit in await off.search("total revenue of Blue Yonder", scope=ACME, limit=3)]
+    assert max(scores) - min(scores) < 0.3
+
+
+async def test_a_named_document_is_found_behind_a_crowd_of_others(room: Room) -> None:
+    for n in range(30):
+        await room.add(f"other{n}.txt", "revenue revenue revenue revenue")
+    await room.add("BLUEYONDER.txt", "Income fell. A word on revenue.")
+    hits = await room.shelves(candidates=5).search("What is Blue Yonder's revenue?", scope=ACME, limit=5)
+    assert hits[0].document_name == "BLUEYONDER.txt"
+
+
+async def test_a_named_document_out_of_scope_moves_no_score(room: Room) -> None:
+    await room.add("NORTHWIND.txt", "Total revenue was stable.")
+    await room.add("SOUTHWIND.txt", "Total revenue was not stable.")
+
+    async def found(question: str) -> list[tuple[str, float]]:
+        hits = await room.shelves().search(question, scope=ACME, limit=5)
+        return [(hit.document_name, hit.score) for hit in hits]
+
+    question = "Total revenue of Blue Yonder and Northwind?"
+    before = await found(question)
+    await room.add("BLUEYONDER.txt", "Total revenue fell.", groups=("board",))
+    await room.add("LATER.txt", "Parking.")
+    after = await found(question)
+    assert [name for name, _ in after[:2]] == [name for name, _ in before]
+    board = replace(ACME, groups=("board",))
+    named = await room.shelves().search(question, scope=board, limit=2)
+    assert {hit.document_name for hit in named} == {"BLUEYONDER.txt", "NORTHWIND.txt"}
+
+
+async def test_a_document_added_or_removed_later_is_routed_to_at_once(room: Room) -> None:
+    await room.add("NORTHWIND.txt", "Total revenue was stable.")
+    library = room.shelves()
+    question = "Total revenue of Blue Yonder?"
+    [hit] = await library.search(question, scope=ACME, limit=5)
+    assert "lift" not in hit.legs
+    added = await room.add("BLUEYONDER.txt", "Total revenue fell.")
+    hits = await library.search(question, scope=ACME, limit=5)
+    assert (hits[0].document_name, "lift" in hits[0].legs) == ("BLUEYONDER.txt", True)
+    await room.registry.remove(added)
+    [hit] = await library.search(question, scope=ACME, limit=5)
+    assert hit.document_name == "NORTHWIND.txt"
+
+
+async def test_a_page_asked_for_by_number_is_found_in_the_one_document_that_is_asked(room: Room) -> None:
+    pages = [f"Blue bars on this sheet, {n}" for n in range(1, 30)]
+    pages[11] = "Parking is free."
+    document = await room.add("slides.txt", "\f".join(pages))
+    await room.add("other.txt", "\f".join(pages))
+    own = replace(ACME, documents=(document,))
+    library = room.shelves(candidates=5, reference_weight=1.0)
+    [first, *_] = await library.search("What do the blue bars on page 12 say?", scope=own, limit=5)
+    assert (first.chunk.page_no, first.legs["lift"]) == (12, 1.0)
+    everywhere = await library.search("What do the blue bars on page 12 say?", scope=ACME, limit=5)
+    assert all("lift" not in hit.legs for hit in everywhere), "among many documents it means nothing"
+    beyond = await library.search("What do the blue bars on page 99 say?", scope=own, limit=5)
+    assert [hit.document_name for hit in beyond] == ["slides.txt"] * 5
+    for scope in FOREIGN:
+        narrowed = replace(scope, documents=(document,)) if scope.documents is None else scope
+        assert await library.search("What is on page 12?", scope=narrowed, limit=5) == []
+
+
+async def test_around_a_chunk_stand_its_neighbours_on_its_page_within_scope(room: Room) -> None:
+    parts = [f"Paragraph {n} " + "word " * 30 for n in range(4)]
+    document = await room.add("long.txt", "\n\n".join(parts) + "\fNext page.")
+    first, second, third, last = await room.shelves().on_page(document, 1, scope=ACME)
+    found = await room.shelves().around([last.id, second.id, "gone"], scope=ACME)
+    assert found == {last.id: [third, last], second.id: [first, second, third]}
+    for scope in FOREIGN:
+        assert await room.shelves().around([second.id], scope=scope) == {}
 
 
 async def test_the_reranker_tips_the_order_and_reads_the_best_only(room: Room) -> None:
@@ -253,6 +349,20 @@ async def test_the_reranker_tips_the_order_and_reads_the_best_only(room: Room) -
     assert [hit.score for hit in tipped] == sorted((hit.score for hit in tipped), reverse=True)
 
 
+async def test_when_the_rerankers_time_is_up_what_it_did_not_read_keeps_its_place_and_says_so(
+    room: Room,
+) -> None:
+    for n in range(3):
+        await room.add(f"{n}.txt", f"Annual leave policy, part {n}" + " words" * n)
+    plain = await room.shelves().search("annual leave policy", scope=ACME, limit=3)
+    reranker = FakeReranker(prefers=plain[2].chunk.text)
+    library = room.shelves(reranker=reranker, reranked=2, rerank_budget_s=0.0)
+    hits = await library.search("annual leave policy", scope=ACME, limit=3)
+    assert [hit.chunk.id for hit in hits] == [hit.chunk.id for hit in plain]
+    assert ["unread" in hit.legs for hit in hits] == [True, True, False]
+    assert reranker.read == []
+
+
 async def test_no_reranker_and_a_reranker_of_zero_hits_leave_the_fused_order(room: Room) -> None:
     await room.add("leave.txt", "Annual leave.\fSick leave.")
     plain = await room.shelves().search("annual leave", scope=ACME, limit=4)
@@ -262,27 +372,3 @@ async def test_no_reranker_and_a_reranker_of_zero_hits_leave_the_fused_order(roo
     assert off == plain
     scores = await room.shelves().rerank("annual leave", ["annual leave", "parking"])
     assert scores[0] > scores[1]
-
-
-def test_fusion_adds_the_normalised_words_score_to_the_cosine() -> None:
-    document = a_document()
-    both, dense, sparse = (a_chunk(text, place=n) for n, text in enumerate(("both", "dense", "sparse")))
-    hits = fused(
-        [
-            Found(chunk=sparse, dense=None, sparse=8.0),
-            Found(chunk=dense, dense=0.5, sparse=None),
-            Found(chunk=both, dense=0.8, sparse=4.0),
-        ],
-        {document.id: document},
-        sparse_weight=0.5,
-    )
-    assert [(hit.chunk.text, hit.score) for hit in hits] == [
-        ("both", pytest.approx(0.8 + 0.25)),
-        ("sparse", pytest.approx(0.5 + 0.5)),
-        ("dense", pytest.approx(0.5)),
-    ]
-    assert hits[1].legs == {"sparse": 8.0}
-
-
-def test_fusion_of_nothing_is_nothing() -> None:
-    assert fused([], {}, sparse_weight=0.3) == []

@@ -159,6 +159,24 @@ async def test_a_served_model_is_shown_the_picture_and_told_that_its_words_are_n
     assert "===== ignore" not in model.sent[0].text
 
 
+@pytest.mark.parametrize(
+    ("said", "printed", "exact", "outcome", "text"),
+    [
+        ("Net sales were 1,284.50.", [], True, "found", "Net sales were 1,284.50."),
+        ("Net sales were 1,824.", [], True, "misread", ""),
+        ("North made 42.", ["North 42"], False, "found", "North made 42. (printed in the picture: North 42)"),
+        ("The bar ends at 60.", [], False, "found", "Estimated from the picture: The bar ends at 60."),
+    ],
+)
+async def test_a_finding_is_believed_as_far_as_the_printed_words_bear_it_out(
+    said: str, printed: list[str], exact: bool, outcome: str, text: str
+) -> None:
+    model = Model({"answerable": True, "finding": said, "printed": printed})
+    view = View(png=b"png", text="Net sales | 2024: 1284.5", exact=exact)
+    (finding,) = await ServedVision(model).look([view], question="?")
+    assert (finding.outcome, finding.text) == (outcome, text)
+
+
 async def test_an_unhelpful_picture_is_nothing_and_a_blind_model_cannot_see() -> None:
     view = View(png=b"png", text="")
     (nothing,) = await ServedVision(Model({"answerable": False})).look([view], question="?")

@@ -1,0 +1,111 @@
+"""A definition that a question brings along, read as a formula: "FY2019 revenue / (average PP&E between FY2018 and FY2019)".
+
+In a formula `[x]` is a figure of the asked period, `[x@2018]` of that year, `{x}` the mean of the asked year and the one
+before, `{x@2018,2019}` of these two.
+"""
+
+from __future__ import annotations
+
+import re
+
+from agent.periods import asked
+
+_DEFINES = re.compile(
+    r"(?:\b(?:is|are|as)?\s*defined as|\bdefine\b[^.:]{1,60}?\bas|\bcalculated? (?:it )?as|\bcomputed as)\s*:?\s*(?P<body>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_END = re.compile(r"\.(?=\s+[A-Z]|\s*$)|\?|;")
+_TOKEN = re.compile(
+    r"(?P<op>[()+*/×÷−]|\s[-–]\s|\b(?:plus|minus|less|divided by|multiplied by|times|over)\b)", re.IGNORECASE
+)
+_OPERATORS = {
+    "plus": "+",
+    "minus": "-",
+    "less": "-",
+    "divided by": "/",
+    "multiplied by": "*",
+    "times": "*",
+    "over": "/",
+    "×": "*",
+    "÷": "/",
+    "−": "-",
+    "-": "-",
+    "–": "-",
+}
+_FILLERS = re.compile(
+    r"^(?:the|its|their|of|total amount of)\s+|\b(?:FY|CY|fiscal(?: year)?)?\s*'?(?:19|20)\d{2}(?:'s)?\b|\bFY\s*'?\d{2}\b",
+    re.IGNORECASE,
+)
+
+
+def defined(question: str) -> str | None:
+    """Return the formula of a definition in `question`; None where there is none or it is not understood."""
+    match = _DEFINES.search(question)
+    if match is None:
+        return None
+    body = re.sub(r"\[[^\]]*\]", " ", match["body"])
+    end = _END.search(body)
+    body = body[: end.start()] if end else body
+    parts: list[str] = []
+    at = 0
+    for token in _TOKEN.finditer(body):
+        parts += [_term(body[at : token.start()]), _operator(token.group())]
+        at = token.end()
+    parts = [part for part in [*parts, _term(body[at:])] if part]
+    formula = "".join(parts)
+    return formula if _well_formed(parts) else None
+
+
+def _operator(token: str) -> str:
+    low = token.strip().casefold()
+    return _OPERATORS.get(low, low)
+
+
+def _term(text: str) -> str:
+    phrase = " ".join(text.split()).strip(" ,.:'\"")
+    if not phrase:
+        return ""
+    if re.fullmatch(r"\d+(?:,\d{3})*", phrase):
+        return phrase.replace(",", "")
+    mean = re.match(r"(?:the\s+)?(?:two[- ]year\s+)?average\s+(?:of\s+)?(?P<what>.+)", phrase, re.IGNORECASE)
+    change = re.match(r"(?:the\s+)?change in\s+(?P<what>.+)", phrase, re.IGNORECASE)
+    what = (mean or change)["what"] if (mean or change) else phrase  # type: ignore[index]
+    years = [str(period.year) for period in asked(phrase)]
+    name = _named(re.sub(r"\s+(?:between|from|for|in|over|across)\b.*$", "", what) if years else what)
+    if not name:
+        return ""
+    if mean:
+        return "{" + name + (f"@{','.join(years)}" if len(years) == 2 else "") + "}"
+    if change:
+        return f"([{name}@{years[1]}]-[{name}@{years[0]}])" if len(years) == 2 else "?"
+    return f"[{name}@{years[0]}]" if len(years) == 1 else f"[{name}]"
+
+
+def _named(phrase: str) -> str:
+    bare = phrase
+    for _ in range(3):
+        bare = " ".join(_FILLERS.sub(" ", bare).split())
+    return bare.strip(" ,.:'\"").casefold()
+
+
+def _well_formed(parts: list[str]) -> bool:
+    """Say whether terms and operators take turns and something is computed at all."""
+    depth, wants_term, operators = 0, True, 0
+    for part in parts:
+        if part == "(":
+            if not wants_term:
+                return False
+            depth += 1
+        elif part == ")":
+            if wants_term or depth == 0:
+                return False
+            depth -= 1
+        elif part in "+-*/":
+            if wants_term:
+                return False
+            wants_term, operators = True, operators + 1
+        elif part == "?" or not wants_term:
+            return False
+        else:
+            wants_term = False
+    return depth == 0 and not wants_term and operators > 0

@@ -1,0 +1,180 @@
+"""Which of the sources' own words answer: a title, a whole list, a row or a sentence, verbatim.
+
+The cross-encoder orders; shared words break what it cannot tell apart, and the kind of answer that is asked for (a
+person, a time, a place, a figure, a definition) goes before words that only repeat the question.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from agent import words
+from agent.citations import parts
+from agent.lookup import NOISE
+from agent.state import Drafted, Run, Source
+
+#: A second quote is given where it fits nearly as well as the first.
+_NEARLY = 0.1
+#: What a quote gains that has the kind of thing that is asked for.
+_KIND = 0.25
+_WANTS_NUMBER = re.compile(
+    r"\bhow (?:many|much|large|long|big|old|high|far|often)\b|"
+    r"\bwhat (?:year|percentage|percent|number|amount|size)\b|\bwhen\b",
+    re.I,
+)
+_TITLE = re.compile(
+    r"\btitle of (?:the|this) (?:slides?|documents?|papers?|reports?|presentation|deck|book(?:let)?|brochure|article|"
+    r"file|manual|guide(?:book)?)\b",
+    re.IGNORECASE,
+)
+_LIST = re.compile(
+    r"^\W*(?:(?:what|which|who) (?:\w+\s+){0,5}?(?:are|were)\b|list\b|name (?:the|all)\b|mention\b|enumerate\b|"
+    r"what are the names? of\b)|\bwhat (?:\w+ ){1,4}(?:are|were) (?:associated|listed|mentioned|used|included)",
+    re.IGNORECASE,
+)
+_DEFINES = re.compile(r"\bwhat (?:is|are|does)\b|\bdefin", re.IGNORECASE)
+_IS_DEFINED = re.compile(
+    r"\b(?:is|are|means?|refers? to|denotes?|is defined as|uses?|describes?)\b|:", re.IGNORECASE
+)
+_BULLET = re.compile(r"^\s*(?:[•▪◦●○■□»›*·\u2013\u2014-]|\(?\d{1,2}[.)]|\(?[a-z]\))\s+(?=\S)")
+_MONTHS = "January February March April May June July August September October November December".split()
+_TIME = re.compile(rf"\b(?:1[5-9]|20)\d\d\b|\b(?:{'|'.join(_MONTHS)})\b|\b\d{{1,2}}:\d\d\b")
+_PLACE = re.compile(r"\b(?:in|at|from|near|of)\s+(?:the\s+)?[A-Z]\w+")
+_ITEM_CHARS, _LIST_CHARS = 160, 900
+_LEAD_COVER = 0.75
+
+
+async def quoted(run: Run, question: str, sources: list[Source], *, least: float) -> list[Drafted]:
+    """Return the quotes that answer best, at most two, or one whole list; `least`: words that must be shared."""
+    special = _title(question, sources) or _list(question, sources)
+    if special is not None:
+        return [special]
+    able = [(s, text) for s in sources for text in quotable(s) if answers(question, s, text, least=least)]
+    scores = await fits(run, question, able)
+    ranked = sorted(zip(scores, able, strict=True), key=lambda pair: -pair[0])
+    return [
+        {"text": text, "evidence": [source.n]}
+        for score, (source, text) in ranked[:2]
+        if score >= ranked[0][0] - _NEARLY
+    ]
+
+
+def _title(question: str, sources: list[Source]) -> Drafted | None:
+    """Return a document's title where that is asked for: the first line of its first page."""
+    first = [s for s in sources if s.chunk.page_no == 1 and not s.chunk.heading]
+    if not _TITLE.search(question) or not first:
+        return None
+    top = min(first, key=lambda s: min((span.box.y0 for span in s.chunk.spans), default=0.0))
+    line = next((line.strip() for line in top.text.splitlines() if words.content(line)), "")
+    return {"text": line, "evidence": [top.n]} if line and " | " not in line else None
+
+
+def _list(question: str, sources: list[Source]) -> Drafted | None:
+    """Return a whole list whose lead or heading says what the question asks for; None where two do."""
+    if not _LIST.search(question):
+        return None
+    wanted = words.content(question) - NOISE
+    scored = [
+        (words.cover(wanted, words.content(f"{lead}\n{_last(source.chunk.heading)}")), source, items)
+        for source in sources
+        if source.text == source.chunk.text
+        for lead, items in lists_in(source)
+    ]
+    best = sorted((one for one in scored if one[0] >= _LEAD_COVER), key=lambda one: -one[0])
+    if not wanted or not best or (len(best) > 1 and best[1][0] == best[0][0]):
+        return None
+    _, source, items = best[0]
+    text = "; ".join(_BULLET.sub("", item).rstrip(" ;,.") for item in items)
+    return {"text": f"{text}.", "evidence": [source.n]} if len(text) <= _LIST_CHARS else None
+
+
+def lists_in(source: Source) -> Iterator[tuple[str, list[str]]]:
+    """Yield the lists of a source: what leads to them, and their items."""
+    if source.chunk.kind == "table":
+        return
+    lead, items = "", list[str]()
+    for line in [*source.chunk.text.splitlines(), ""]:
+        if _BULLET.match(line) or (
+            items and line.strip() and not _BULLET.match(items[-1]) and _is_item(line)
+        ):
+            items.append(line.strip())
+        elif items and line.strip() and line[:1].islower():
+            items[-1] = f"{items[-1]} {line.strip()}"
+        elif lead.rstrip().endswith(":") and not items and _is_item(line):
+            items.append(line.strip())
+        else:
+            if len(items) > 1:
+                yield lead, items
+            lead, items = line, []
+
+
+def _is_item(line: str) -> bool:
+    return bool(line.strip()) and len(line) <= _ITEM_CHARS and not line.rstrip().endswith((".", ":"))
+
+
+async def fits(run: Run, question: str, candidates: list[tuple[Source, str]]) -> list[float]:
+    """Score how well each sentence or row of a source fits the question, best is about 2."""
+    if not candidates:
+        return []
+    asked = words.content(question) | words.numbers(question)
+    logits = await run.library.rerank(
+        question, [f"{_last(s.chunk.heading)}: {text}" for s, text in candidates]
+    )
+    least, most = min(logits), max(logits)
+    return [
+        (logit - least) / ((most - least) or 1.0)
+        + words.cover(
+            asked, words.content(text) | words.numbers(text) | words.content(_last(s.chunk.heading))
+        )
+        + _KIND * _has_kind(question, text)
+        for logit, (s, text) in zip(logits, candidates, strict=True)
+    ]
+
+
+def _has_kind(question: str, text: str) -> bool:
+    """Say whether `text` has the kind of thing that `question` asks for, beyond what the question says itself."""
+    low = question.casefold()
+    fresh = words.names(f"x {text}") - words.names(f"x {question}") - words.flat(question)
+    if re.search(r"\bwho(?:m|se)?\b", low):
+        return len(fresh) > 1
+    if re.search(r"\bwhen\b|\bwhat (?:year|date|time)\b", low):
+        return bool(_TIME.search(text))
+    if re.search(r"\bwhere\b", low):
+        return bool(fresh) and bool(_PLACE.search(text))
+    if _WANTS_NUMBER.search(question):
+        return False
+    return bool(_DEFINES.search(question)) and bool(_IS_DEFINED.search(text)) and _subject(question, text)
+
+
+def _subject(question: str, text: str) -> bool:
+    """Say whether a sentence begins with what the question asks about."""
+    wanted = words.content(question) - NOISE
+    start = words.content(" ".join(text.split()[:8]))
+    return bool(wanted) and words.cover(wanted, start) >= 0.5
+
+
+def quotable(source: Source) -> list[str]:
+    """Return the rows or sentences of a source that may be quoted (those the rails let pass unchanged)."""
+    if source.text != source.chunk.text:
+        return [line for line in words.sentences(source.text) if line]
+    return [source.chunk.text[start:end] for start, end in parts(source.chunk)]
+
+
+def answers(question: str, source: Source, text: str, *, least: float) -> bool:
+    """Say whether `text` can be the answer.
+
+    Its source covers the question, it says more than the question, and it has a number where one is asked for.
+    """
+    if words.cover(words.content(question), words.content(source.context)) < least:
+        return False
+    if _WANTS_NUMBER.search(question) and not words.numbers(text) - words.numbers(question):
+        return False
+    told = words.content(text) | words.numbers(text)
+    if told <= words.content(question) | words.numbers(question):
+        return False
+    return len(words.content(text)) >= 2 or bool(words.numbers(text))
+
+
+def _last(heading: str) -> str:
+    return heading.rpartition(" > ")[2]
