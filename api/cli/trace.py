@@ -6,6 +6,7 @@ words have passed no rail.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -20,16 +21,20 @@ _MOST_HITS = 5
 
 def tell(out: Console, answer: AnswerOut) -> None:
     """Print the story; lines wrap to the terminal, however narrow."""
-    from rich.padding import Padding
-    from rich.text import Text
-
     spent = sum(step.ms for step in answer.steps)
-    out.print()
-    out.print(Text(f"How this came about ({seconds(spent)})", style="bold"))
+    out.print(f"\nHow this came about ({seconds(spent)})", style="bold", highlight=False)
     for n, step in enumerate(answer.steps, start=1):
-        out.print(Padding(Text(f"{n:>2}. {step.label}  {seconds(step.ms)}"), (0, 0, 0, 1)))
+        _print(out, f"{step.label}  {seconds(step.ms)}", lead=f"{n:>3}. ")
         for line in details(step):
-            out.print(Padding(Text(f"- {line}", style="dim"), (0, 0, 0, 6)))
+            _print(out, line, lead="     - ", style="dim")
+
+
+def _print(out: Console, text: str, *, lead: str, style: str = "") -> None:
+    width = max(out.width, len(lead) + 20)
+    for line in textwrap.wrap(
+        text, width, initial_indent=lead, subsequent_indent=" " * len(lead), break_on_hyphens=False
+    ):
+        out.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def details(step: StepOut) -> Iterator[str]:
@@ -58,7 +63,9 @@ def details(step: StepOut) -> Iterator[str]:
             yield f"with {facts['earlier_turns']} earlier turns"
         case "verify" if "confidence" in facts:
             signs = cast("Mapping[str, float]", facts.get("signs", {}))
-            yield ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in signs.items())
+            yield "its signs: " + ", ".join(
+                f"{name.replace('_', ' ')} {one:.2f}" for name, one in signs.items()
+            )
 
 
 def hit(found: Mapping[str, object]) -> str:
