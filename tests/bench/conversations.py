@@ -2,8 +2,8 @@
 
     python tests/bench/conversations.py HOME --writer quotes --writer local [--write docs/conversations.md]
 
-HOME holds `docs/sample`. What is expected of a turn is a pattern that its answer must hold, read from the documents
-beforehand (`conversations.json`); what lacks it is marked wrong and stays in.
+HOME holds `docs/sample`. What is expected of a turn is a pattern that its answer must hold, read from the
+documents beforehand (`conversations.json`); what lacks it is marked wrong and stays in.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ def main() -> None:
         "# Conversations",
         "",
         "Ten conversations and ten comparisons over the [sample library](sample/), written down by",
-        "`python tests/bench/conversations.py HOME --write docs/conversations.md` exactly as they came. What was",
-        "expected was read from the documents before; what is wrong is marked and stays in.",
+        "`python tests/bench/conversations.py HOME --write docs/conversations.md` exactly as they came.",
+        "What was expected was read from the documents before; what is wrong is marked and stays in.",
         "",
     ]
     for writer in asked.writer or list(WRITERS):
