@@ -4,7 +4,7 @@
 
 Graph, rails, index and registry are the real ones; embedder, reranker and writer sleep a fixed time and are
 taken off the clock. Printed as a multiple of what the bare graph costs (eight empty nodes, run in turns with
-the questions), for 100 and for 10,000 chunks: what grows between them grows with the corpus. Processor time is
+them), for 100 and for 10,000 chunks: what grows between them grows with the corpus. Processor time is
 the steadier of the two on a machine that others use.
 """
 
@@ -289,7 +289,7 @@ async def question_cost(folder: Path, *, chunks: int, times: int, profile: bool)
     await index.close()
     mine, least = middle(own), middle(nodes)
     print(
-        f"{chunks:6,} chunks: a question {mine.wall:.1f} ms wall, {mine.processor:.1f} ms processor (of it rails "
+        f"{chunks:6,} chunks: a question {mine.wall:.1f} ms wall, {mine.processor:.1f} ms processor (rails "
         f"{rails.spent_s / times * 1000:.1f}); 8 empty nodes {least.wall:.1f} and {least.processor:.1f}; "
         f"{mine.wall / least.wall:.1f} x and {mine.processor / least.processor:.1f} x"
     )
