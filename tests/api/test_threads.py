@@ -54,9 +54,7 @@ def test_a_trace_reads_as_a_story_however_narrow_the_terminal(width: int) -> Non
     )
     answer = an_answer(Sentence(text="It is [20].", citations=(1,)), citations=(a_citation(),))
     out = Console(file=io.StringIO(), width=width)
-    tell(
-        out, answer_out(type(answer)(**{f: getattr(answer, f) for f in answer.__slots__} | {"steps": steps}))
-    )
+    tell(out, answer_out(replace(answer, steps=steps)))
     assert isinstance(out.file, io.StringIO)
     lines = out.file.getvalue().splitlines()
     assert all(len(line) <= width for line in lines)
