@@ -31,6 +31,7 @@ async def verify(state: State, runtime: Runtime[Run]) -> State:
     draft = state.get("draft")
     assert draft is not None, "the graph routes here only with a draft"
     if state.get("about"):
+        run.confidence = 1.0  # worked out again by code
         return {"draft": draft, "told": ""} if await stands(draft, state, run) else dropped(state, "changed")
     sources = await run.sources(state)
     question = draft.get("question", state["standalone"])
