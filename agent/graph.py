@@ -108,9 +108,9 @@ def _planned(state: State) -> str | list[Send]:
     """Send off one search for each question, side by side; code answers what no document is asked."""
     if state.get("about"):
         return "catalogue"
-    narrow = state.get("narrow", [])
+    narrow, statements = state.get("narrow", []), state.get("statements", [])
     return [
-        Send("retrieve", State(queries=[query], narrow=narrow, place=place))
+        Send("retrieve", State(queries=[query], narrow=narrow, place=place, statements=statements))
         for place, query in enumerate(state["queries"])
     ]
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from agent import courtesy, history, naming, words
 from agent.catalogue import asks_library, parse
+from agent.metrics import wanted
 from agent.phrases import SIDE_BY_SIDE
 from agent.state import Found, Run, State, StoredTurn
 from agent.subquestions import apart
@@ -56,7 +57,8 @@ async def plan(state: State, runtime: Runtime[Run]) -> State:
     if state.get("round", 0) > 0:
         wider = " ".join(sorted(words.content(state["standalone"])))
         told = "Nothing stood up: asking wider"
-        return {"queries": [wider], "narrow": [], "found": [], "round": state["round"] + 1, "told": told}
+        again: State = {"queries": [wider], "narrow": [], "statements": [], "found": []}
+        return again | {"round": state["round"] + 1, "told": told}
     question = courtesy.asked(state["question"])
     if kind := courtesy.courtesy(state["question"]):
         return _by_code(state["question"], about="courtesy", told=f"No question: {kind}")
@@ -70,6 +72,7 @@ async def plan(state: State, runtime: Runtime[Run]) -> State:
         "standalone": standalone,
         "queries": queries,
         "narrow": await _named(standalone, run),
+        "statements": list(wanted(standalone)),
         "about": "",
         "found": _earlier(run.history) if planned.leans else [],
         "round": 1,

@@ -6,6 +6,7 @@ starves.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -16,6 +17,8 @@ from ingest.records import Chunk, Hit, Scope
 
 #: Evidence that each of several questions gets at least.
 _EACH = 5
+#: Tables kept for each statement that a measure is computed from, and where they stand among what is found.
+_TABLES, _BESIDE = 2, 5
 
 
 async def retrieve(state: State, runtime: Runtime[Run]) -> State:
@@ -32,7 +35,24 @@ async def retrieve(state: State, runtime: Runtime[Run]) -> State:
     run.seen |= {one["chunk_id"]: one for one in evidence}
     found: list[Found] = [{"place": state.get("place", 0), "hits": evidence}]
     told = f"Searched “{_short(query)}”" + (f" in {len(narrow)} documents" if narrow else "")
+    if statements := state.get("statements", []):
+        found.append({"place": _BESIDE, "hits": await _tables(statements, evidence, run)})
+        told += " and the statements that it is computed from"
     return {"found": found, "told": told, "facts": {"query": query, "hits": [_told(hit) for hit in fresh]}}
+
+
+async def _tables(statements: list[str], evidence: list[Kept], run: Run) -> list[Kept]:
+    """Find the tables that a measure is computed from, in the document that was found first."""
+    if not evidence:
+        return []
+    own = replace(run.question.scope, documents=(evidence[0]["document_id"],))
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(run.library.search(statement, scope=own, limit=run.limit))
+            for statement in statements
+        ]
+    tables = [[kept(hit) for hit in task.result() if hit.chunk.kind == "table"][:_TABLES] for task in tasks]
+    return [hit for turn in zip_longest(*tables) for hit in turn if hit is not None]
 
 
 def narrowed(scope: Scope, documents: list[str]) -> Scope:

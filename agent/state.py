@@ -119,6 +119,8 @@ class State(TypedDict, total=False):
     queries: list[str]
     #: Ids of the documents that the question names; [] where it names none.
     narrow: list[str]
+    #: The statements whose tables a measure is computed from, searched besides.
+    statements: list[str]
     #: Of a single search sent off by the plan: the place of its question.
     place: int
     #: What is not asked of the documents but answered by code: "courtesy", "library", or "".

@@ -224,6 +224,17 @@ async def test_eyes_are_asked_for_what_the_words_do_not_say_within_their_budget(
     assert max_tokens == AgentSettings().look_tokens
 
 
+async def test_the_statements_of_a_measure_are_searched_in_the_document_that_was_found_first() -> None:
+    income = a_chunk("Sales | 2023: 200\nCost | 2023: 150", document=REPORT, page_no=9, place=8, kind="table")
+    library = FakeLibrary(shelf=[(REPORT, [PROSE, income])])
+    await an_agent(library=library).answer(a_question("What is the gross margin of the plant in 2023?"))
+    besides = [(query, scope) for query, scope in library.searched if "statement of income" in query]
+    assert [scope.documents for _, scope in besides] == [(REPORT.id,)]
+    plain = FakeLibrary(shelf=[(REPORT, [PROSE, income])])
+    await an_agent(library=plain).search("What is the gross margin?", scope=SCOPE, limit=5)
+    assert len(plain.searched) == 1
+
+
 async def test_nothing_found_is_asked_wider_once() -> None:
     library = FakeLibrary(shelf=[(REPORT, [TABLE, PROSE])])
     await an_agent(model=FakeModel(says=["NOT FOUND"]), library=library).answer(
