@@ -176,7 +176,7 @@ def _asked_anew(asked: str, last: str, answer: str) -> str:
 
 def _full_name(asked: str, last: str) -> str:
     """Return a short question with "the header" as the last one called it: "the WAL header"."""
-    thing = phrase(last).partition(" of ")[2] or phrase(last)
+    thing = re.split(r"\s(?:of|in|on|for|at)\s", phrase(last))[-1]
     head = thing.split()[-1] if thing else ""
     if len(words.content(asked)) > 3 or len(thing.split()) < 3 or not head.islower():
         return asked

@@ -260,7 +260,8 @@ def _last_owner(last: str, fragment: str) -> str:
     if fragment.split()[0].lower() in PREPOSITIONS:
         return ""
     found = re.search(
-        r"\b(?P<of>of|on|for)\s+(?P<the>(?:the|an?)\s+)?[\w'&. -]+?(?=\s*(?:\b(?:in|for|on|at|stand)\b|[?.!,]|$))",
+        r"\b(?P<of>of|on|for)\s+(?P<the>(?:the|an?)\s+)?[\w'&. -]+?"
+        r"(?=\s*(?:\b(?:in|for|on|at|stand)\b|[?.!,]|$))",
         last,
         re.I,
     )

@@ -48,6 +48,18 @@ from agent.subquestions import apart
             ["When did the plant in Marlow open?", "How many people does the plant in Marlow employ?"],
         ),
         (
+            "What is the minimum and what is the maximum page size?",
+            ["What is the minimum page size?", "What is the maximum page size?"],
+        ),
+        (
+            "Compare the depth of a tree with the width of a lawn.",
+            ["What is the depth of a tree?", "What is the width of a lawn?"],
+        ),
+        (
+            "At which offset is the salt and at which offset is the cookie in the header?",
+            ["At which offset is the salt in the header?", "At which offset is the cookie in the header?"],
+        ),
+        (
             "What is the default of MAX_ROWS and how many tables are allowed?",
             ["What is the default of MAX_ROWS?", "How many tables are allowed?"],
         ),
