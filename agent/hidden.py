@@ -41,10 +41,18 @@ class Hiding:
             return []
         return await self._library.on_page(document_id, page_no, scope=scope)
 
-    async def look(self, chunks: Sequence[Chunk], *, question: str, scope: Scope) -> list[Finding]:
+    async def around(self, chunk_ids: Sequence[str], *, scope: Scope) -> dict[str, list[Chunk]]:
+        """Return what belongs to each chunk, without what is hidden."""
+        found = await self._library.around(chunk_ids, scope=scope)
+        shown = {id_: [chunk for chunk in near if self._shown(chunk)] for id_, near in found.items()}
+        return {id_: near for id_, near in shown.items() if any(chunk.id == id_ for chunk in near)}
+
+    async def look(
+        self, chunks: Sequence[Chunk], *, question: str, scope: Scope, max_tokens: int
+    ) -> list[Finding]:
         """Look at regions; what is hidden shows nothing."""
         shown = [chunk for chunk in chunks if self._shown(chunk)]
-        found = iter(await self._library.look(shown, question=question, scope=scope))
+        found = iter(await self._library.look(shown, question=question, scope=scope, max_tokens=max_tokens))
         return [next(found) if self._shown(c) else Finding(outcome="nothing") for c in chunks]
 
     async def page_image(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+#: Which model is asked by a check that costs a call: none, a served one that writes, or the local one too.
+ModelChecks = Literal["off", "served", "all"]
 
 
 class AgentSettings(BaseSettings):
@@ -57,3 +60,7 @@ class AgentSettings(BaseSettings):
     """A sentence less sure than this is not shown; unset takes the calibrated threshold, 0 shows all."""
     nearest: Annotated[int, Field(ge=0, le=10)] = 3
     """Pages named with an abstention, those that came nearest."""
+    entailment: ModelChecks = "served"
+    """Whether a model judges that the evidence says what the sentence says; undecided does not stand."""
+    rewrite: ModelChecks = "served"
+    """Whether a sentence that does not stand is written anew once."""

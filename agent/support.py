@@ -26,6 +26,7 @@ Lack = Literal[
     "words_missing",
     "ranked_low",
     "not_entailed",
+    "undecided",
     "wrong_sum",
     "unsure",
 ]

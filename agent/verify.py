@@ -2,8 +2,10 @@
 
 Code decides first (`support.py`): the sentence's numbers and names must stand in what it cites, most of its
 words too, a denial needs a denial; then the cross-encoder must not rank what it cites below most of the other
-evidence. A sentence that cites the wrong source is tried once against the others (re-cited) before it is
-dropped.
+evidence; then, where a served model writes, it judges whether the one follows from the other (`entail.py`). A
+sentence that cites the wrong source is tried once against the others (re-cited), one that nothing carries is
+written anew once (`rewrite.py`), and what still does not stand, or is not sure enough (`confidence.py`), is
+dropped and counted.
 """
 
 from __future__ import annotations
@@ -14,7 +16,11 @@ from langgraph.runtime import Runtime
 
 from agent.catalogue import stands
 from agent.confidence import calibration, signs
+from agent.conflict import conflict
+from agent.entail import Pair, judge
 from agent.proof import proven
+from agent.rewrite import rewritten
+from agent.settings import ModelChecks
 from agent.state import Drafted, Run, Source, State, dropped
 from agent.support import Lack, claim_of, lack
 
@@ -29,9 +35,10 @@ async def verify(state: State, runtime: Runtime[Run]) -> State:
         return {"draft": draft, "told": ""} if await stands(draft, state, run) else dropped(state, "changed")
     sources = await run.sources(state)
     question = draft.get("question", state["standalone"])
-    carried, why = await carry(draft, sources, run=run, question=question)
+    carried, why = await _carried(draft, sources, run=run, question=question)
     if carried is None:
         return dropped(state, why)
+    carried = _both_sides(carried, sources, question=question)
     found = await weighed(carried, sources, run=run, question=question)
     confidence = round(calibration().confidence(found), 4)
     run.confidence = max(run.confidence, confidence)
@@ -40,6 +47,36 @@ async def verify(state: State, runtime: Runtime[Run]) -> State:
         update = dropped(state, "unsure")
         return update | {"facts": {**update["facts"], **facts}}
     return {"draft": carried, "told": f"Checked a sentence: {confidence:.2f} sure", "facts": facts}
+
+
+def _both_sides(draft: Drafted, sources: list[Source], *, question: str) -> Drafted:
+    """Return the draft, or, where other evidence contradicts it, a sentence that shows both."""
+    if draft.get("sums"):
+        return draft
+    cited = [s for s in sources if s.n in draft["evidence"]]
+    found = conflict(draft["text"], cited, sources, question=question)
+    return draft if found is None else {**draft, **found.told()}
+
+
+async def _carried(
+    draft: Drafted, sources: list[Source], *, run: Run, question: str
+) -> tuple[Drafted | None, Lack]:
+    """Try the sentence as it is and, where a model can, once more as rewritten; say what the first lacked."""
+    carried, why = await carry(draft, sources, run=run, question=question)
+    if carried is not None or not _asks_model(run.settings.rewrite, run):
+        return carried, why
+    second = await rewritten(draft, why, sources, run=run, question=question)
+    if second is None:
+        return None, why
+    carried, _ = await carry(second, sources, run=run, question=question)
+    return carried, "" if carried else why
+
+
+def _asks_model(setting: ModelChecks, run: Run) -> bool:
+    """Say whether a check that wants a model may ask the one that writes, and there is time for it."""
+    if run.model is None or run.writer.writes_as == "quotes" or run.left_s <= 0:
+        return False
+    return setting == "all" or (setting == "served" and run.writer.writes_as == "served")
 
 
 async def carry(
@@ -57,16 +94,29 @@ async def carry(
     cited = [s for s in sources if s.n in draft["evidence"]]
     if draft.get("sums"):
         return (draft, "") if await proven(draft, cited, run=run, question=question) else (None, "wrong_sum")
-    why = lacks(text, cited) if cited else "uncited"
+    why: Lack = lacks(text, cited) if cited else "uncited"
     claim = claim_of(text, question)
     if not why and await _ranked(claim, cited, sources, run=run):
-        return {**draft, "evidence": [s.n for s in cited]}, ""
+        return await _entailed({**draft, "evidence": [s.n for s in cited]}, cited, run=run, question=question)
     able = [s for s in sources if not lacks(text, [s])]
     if not able:
         return None, why or "ranked_low"
     scores = await run.library.rerank(claim, [s.text for s in able])
     best = max(zip(scores, able, strict=True), key=lambda pair: pair[0])[1]
-    return {**draft, "evidence": [best.n]}, ""
+    return await _entailed({**draft, "evidence": [best.n]}, [best], run=run, question=question)
+
+
+async def _entailed(
+    draft: Drafted, cited: list[Source], *, run: Run, question: str
+) -> tuple[Drafted | None, Lack]:
+    """Let the model judge what the rules let pass; undecided does not stand."""
+    if not _asks_model(run.settings.entailment, run) or run.model is None:
+        return draft, ""
+    pair = Pair(claim=draft["text"], question=question, cited=tuple(cited))
+    (verdict,) = await judge(run.model, [pair], tenant=run.question.scope.tenant)
+    if verdict is None:
+        return None, "undecided"
+    return (draft, "") if verdict == "supported" else (None, "not_entailed")
 
 
 def _sure(confidence: float, run: Run) -> bool:

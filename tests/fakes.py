@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import anyio
 from pydantic import BaseModel
 
+from agent.entail import Verdicts
 from agent.records import (
     Answer,
     Citation,
@@ -23,6 +24,7 @@ from agent.records import (
     Step,
     Turn,
 )
+from agent.rewrite import Rewritten
 from api.house import Capabilities, House, OnProgress, Part
 from guardrails.records import Hop, Verdict
 from ingest.errors import ModelDown, ModelReply, NoPageImage
@@ -224,6 +226,10 @@ class FakeModel:
     context_tokens: int = 4096
     sees_images: bool = False
     asked: list[Sequence[Message]] = field(default_factory=list)
+    #: Its verdict on every pair of claim and evidence; None answers for none of them.
+    verdict: Literal["supported", "contradicted", "not_stated"] | None = "supported"
+    #: What it was asked to judge, apart from `asked`.
+    judged: list[Sequence[Message]] = field(default_factory=list)
     closed: bool = False
 
     async def stream(
@@ -253,7 +259,16 @@ class FakeModel:
         reasoning: Reasoning | None = None,
         call: Call | None = None,
     ) -> Reply:
-        """Return the next scripted reply."""
+        """Return the next scripted reply; judge every pair alike, and write nothing anew unless scripted."""
+        if issubclass(schema, Verdicts):
+            self.judged.append(messages)
+            pairs = messages[-1].text.count("<pair ") if self.verdict else 0
+            verdicts = [{"pair": n, "verdict": self.verdict} for n in range(1, pairs + 1)]
+            return schema.model_validate({"verdicts": verdicts})
+        if issubclass(schema, Rewritten):
+            self.judged.append(messages)
+            scripted = [r for r in self.replies if isinstance(r, dict) and "sentence" in r]
+            return schema.model_validate(scripted[0] if scripted else {"sentence": "", "source": 0})
         self.asked.append(messages)
         if not self.replies:
             raise ModelReply("nothing scripted")

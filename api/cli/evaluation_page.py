@@ -16,7 +16,7 @@ from ingest.errors import NoPageImage
 if TYPE_CHECKING:
     from agent.evaluate import Score
     from agent.records import Citation
-    from agent.report import Evaluation
+    from agent.report import Abstention, Evaluation, Line
     from agent.run import GuardedAgent
     from ingest.records import Box, Scope
 
@@ -36,6 +36,8 @@ async def page_of(whole: Evaluation, found: Sequence[Score], *, agent: GuardedAg
         _table(f"Pages found, searched in the {where}", by_type) for where, by_type in whole.retrieval.items()
     ]
     parts += [_table("Answers", whole.answers)] if whole.answers else []
+    parts += [_curve(whole.abstention)] if whole.abstention and whole.abstention.risk_coverage else []
+    parts += [_questions(whole.questions)] if whole.answers else []
     wrong = [score for score in found if score.right is False][:_WORST]
     parts += [f"<h2>{len(wrong)} of the answers that are wrong or missing</h2>"] if wrong else []
     for score in wrong:
@@ -55,6 +57,59 @@ def _table(title: str, rows: object) -> str:
     head = _row("th", ["type", *names])
     body = "".join(_row("td", [key, *row.values()]) for key, row in told.items())
     return f"<h2>{escape(title)}</h2><table>{head}{body}</table>"
+
+
+def _curve(told: Abstention) -> str:
+    """Draw risk over coverage as the threshold falls: where answers were given, surest first."""
+    wide, high, edge = 480, 240, 36
+    dots = [(edge + c * wide, edge + (1 - r) * high) for c, r in told.risk_coverage]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots)
+    ticks = "".join(
+        f'<text x="{edge + share * wide:.0f}" y="{edge + high + 16}" text-anchor="middle">{share:g}</text>'
+        f'<text x="{edge - 6}" y="{edge + (1 - share) * high + 4:.0f}" text-anchor="end">{share:g}</text>'
+        for share in (0, 0.25, 0.5, 0.75, 1)
+    )
+    facts = {
+        "abstentions that were right": told.precision,
+        "unanswerable that it left": told.recall,
+        "answerable that it answered": told.coverage,
+        "area under the curve": told.aurc,
+    }
+    said = ", ".join(f"{name} {_said(value)}" for name, value in facts.items())
+    return (
+        "<h2>Risk and coverage</h2><p>Share of wrong answers (up) among the surest share of those given "
+        f"(right). {escape(said)}.</p>"
+        f'<svg viewBox="0 0 {wide + 2 * edge} {high + 2 * edge}" width="{wide + 2 * edge}" role="img" '
+        'font-size="11"><title>Risk over coverage</title>'
+        f'<path d="M{edge} {edge}V{edge + high}H{edge + wide}" fill="none" stroke="#5d6470"/>{ticks}'
+        f'<polyline points="{line}" fill="none" stroke="#1f5fbf" stroke-width="2"/></svg>'
+    )
+
+
+def _questions(lines: Sequence[Line]) -> str:
+    """List what became of each question, the least sure answers last."""
+    names = ["question", "id", "type", "outcome", "confidence", "seconds", "tokens in", "tokens out"]
+    told = sorted(lines, key=lambda line: (line.kind != "answer", -(line.confidence or 0.0)))
+    rows = [
+        [
+            line.question if len(line.question) <= 120 else line.question[:117] + "…",
+            line.id,
+            line.type,
+            _outcome(line),
+            line.confidence,
+            line.seconds,
+            line.tokens_in,
+            line.tokens_out,
+        ]
+        for line in told
+    ]
+    body = "".join(_row("td", row) for row in rows)
+    return f"<h2>Questions</h2><table>{_row('th', names)}{body}</table>"
+
+
+def _outcome(line: Line) -> str:
+    verdict = "right" if line.right else "wrong"
+    return verdict if line.kind == "answer" else f"{line.kind}, {line.reason}: {verdict}"
 
 
 def _row(tag: str, cells: Iterable[object]) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from agent.report import Evaluation
+from agent.run import GuardedAgent
 from api.cli.evaluate import _chosen, _floors, _gated
+from api.cli.evaluation_page import page_of
 from api.cli.options import Usage
 from api.settings import ApiSettings
+from tests.fakes import SCOPE, FakeAgent
 
 RUN = Evaluation.model_validate(
     {
@@ -91,3 +96,48 @@ def test_who_writes_is_chosen_by_name(tmp_path: Path) -> None:
 def test_a_report_survives_its_file(tmp_path: Path) -> None:
     told = json.loads(RUN.model_dump_json(by_alias=True))
     assert Evaluation.model_validate(told) == RUN
+
+
+def test_the_page_draws_risk_over_coverage_and_lists_every_question_with_its_confidence() -> None:
+    answered = {
+        "id": "q<1>",
+        "type": "text",
+        "scope": "corpus",
+        "question": "How many?",
+        "gold": "20",
+        "page_rank": {},
+        "kind": "answer",
+        "answer": "20",
+        "reason": None,
+        "dropped": 0,
+        "cited": [],
+        "right": True,
+        "confidence": 0.875,
+        "tokens_in": 410,
+        "tokens_out": 12,
+        "seconds": 1.0,
+    }
+    silent = answered | {"id": "q2", "kind": "abstention", "reason": "no_evidence", "right": False}
+    answers = {name: None for name in ("match", "match_interval", "abstained", "match_when_answered")}
+    answers |= {name: None for name in ("citation_precision", "citation_recall", "support")}
+    run = Evaluation.model_validate(
+        RUN.model_dump(by_alias=True)
+        | {
+            "answers": {"all": answers | {"n": 2, "dropped": 0}},
+            "abstention": {
+                "precision": 0.0,
+                "recall": None,
+                "coverage": 0.5,
+                "aurc": 0.25,
+                "risk_coverage": [(0.5, 0.0), (1.0, 0.5)],
+            },
+            "questions": [silent, answered],
+        }
+    )
+    agent = cast(GuardedAgent, FakeAgent({}))
+    page = asyncio.run(page_of(run, [], agent=agent, scope=SCOPE))
+    assert 'points="276.0,276.0 516.0,156.0"' in page
+    assert page.index("q&lt;1&gt;") < page.index("abstention, no_evidence: wrong")
+    assert "<td>0.875</td>" in page
+    assert "<td>410</td><td>12</td>" in page
+    assert "<script" not in page
