@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.subquestions import apart
@@ -85,6 +85,7 @@ def test_what_asks_one_thing_stays_whole(asked: str) -> None:
     assert apart(asked) == [asked]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_at_all_gives_at_least_one_question(text: str) -> None:
     assert len(apart(text)) >= 1
