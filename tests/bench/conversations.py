@@ -112,8 +112,9 @@ def main() -> None:
         "# Conversations",
         "",
         "Ten conversations and ten comparisons over the [sample library](sample/), written down by",
-        f"`python tests/bench/conversations.py HOME{chosen} --write docs/conversations.md` exactly as they came.",
-        "What was expected was read from the documents before; what is wrong is marked and stays in.",
+        f"`python tests/bench/conversations.py HOME{chosen} --write docs/conversations.md`",
+        "exactly as they came. What was expected was read from the documents before; what is wrong is marked",
+        "and stays in.",
         "",
     ]
     for writer in asked.writer or list(WRITERS):
