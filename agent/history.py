@@ -51,6 +51,13 @@ _POINTS = re.compile(
 _THERE = re.compile(r"\bthere\b(?=\s*[?.!]*$)", re.I)
 _THAT = re.compile(r"(?<=\b(?:is|as) )(?:that|this)\b|(?<=\bwas )(?:that|this)\b", re.I)
 _CLAUSE = re.compile(r",|\b(?:and|or|if|when|while|after|before|because|since|that|which|who)\b", re.I)
+_FIRST_WORDS = re.compile(r"^(?:(?:at|in|on|for|by)\s+)?(?:which|who|what|when)\b", re.I)
+#: The last two things at once.
+_TWO = re.compile(
+    r"\b(?:difference\s+between|compare|which\s+of)\s+(?:the\s+two|them|both|these|those)\b"
+    r"|^which\s+(?:one\s+)?is\s+(?:the\s+)?\w+er[?.!]*$",
+    re.I,
+)
 #: "This limit", "the other affinities": a noun that only the question before explains, unless it is the
 #: document itself.
 _SUCH = re.compile(
@@ -89,7 +96,7 @@ def leans(question: str) -> bool:
         r"(?:at |in )?(?:which|what|how)\b", bare, re.I
     ):
         return len(bare.split()) <= 4  # "Which setting?", "At which offset?"
-    return _pointer(bare) is not None or _SUCH.search(bare) is not None
+    return _pointer(bare) is not None or _TWO.search(bare) is not None or _SUCH.search(bare) is not None
 
 
 def _asks(text: str) -> bool:
@@ -118,7 +125,9 @@ def whole(question: str, before: Sequence[tuple[str, str]]) -> str:
         return asked
     last, answer = before[-1]
     if not leans(asked):
-        return _full_name(asked, last)
+        return _full_name(_plain(asked), last)
+    if len(before) > 1 and _TWO.search(asked):
+        return f"What is the difference between {phrase(before[-2][0])} and {phrase(last)}?"
     if _AGAIN.search(asked):
         return last
     if back := _BACK.search(asked):
@@ -167,7 +176,7 @@ def _asked_anew(asked: str, last: str, answer: str) -> str:
 
 def _full_name(asked: str, last: str) -> str:
     """Return a short question with "the header" as the last one called it: "the WAL header"."""
-    thing = phrase(last).partition(" of ")[2] or phrase(last)
+    thing = re.split(r"\s(?:of|in|on|for|at)\s", phrase(last))[-1]
     head = thing.split()[-1] if thing else ""
     if len(words.content(asked)) > 3 or len(thing.split()) < 3 or not head.islower():
         return asked
@@ -181,6 +190,9 @@ def entity(last: str, answer: str, asked: str) -> tuple[str, str]:
         if named and not re.search(r"\b(?:do|does|did)\b", last, re.I):
             return named, named
     thing = phrase(last)
+    within = re.search(r"\b(?:in|on)\s+((?:the|an?)\s+[\w' -]+)$", thing)
+    if within and re.search(r"\b(?:in|on|of|within)\s+(?:it|them)\b", asked, re.I):
+        return within[1], within[1]
     _, of, owner = thing.partition(" of ")
     if not of:
         return thing, thing
@@ -197,7 +209,9 @@ def _pointer(text: str) -> re.Match[str] | None:
     if first is None:
         return None
     before = text[: first.start()]
-    settled = len(words.content(before) | words.numbers(before)) >= 2 and _CLAUSE.search(before)
+    settled = len(words.content(before) | words.numbers(before)) >= 2 and _CLAUSE.search(
+        _FIRST_WORDS.sub("", before)
+    )
     return None if settled else first
 
 

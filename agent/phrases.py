@@ -121,6 +121,7 @@ def replaced(last: str, fragment: str) -> str:
         _opposite,
         _same_preposition,
         _same_shape,
+        _subject,
         _last_owner,
         _property,
     ):
@@ -219,7 +220,7 @@ def _same_preposition(last: str, fragment: str) -> str:
     end = len(last.rstrip(" ?.!"))
     for match in re.finditer(r"[\w'&.-]+", last[places[-1].end() :]):
         word = match.group().lower()
-        if word in PREPOSITIONS or re.fullmatch(AUXILIARY, word):
+        if (word in PREPOSITIONS and word != "of") or re.fullmatch(AUXILIARY, word):
             end = places[-1].end() + match.start() - 1
             break
     return f"{last[:start]}{fragment}{last[_before_verb(last, start, end) :]}"
@@ -259,14 +260,35 @@ def _last_owner(last: str, fragment: str) -> str:
     if fragment.split()[0].lower() in PREPOSITIONS:
         return ""
     found = re.search(
-        r"\bof\s+((?:the|an?)\s+)?([\w'&. -]+?)(?=\s*(?:\b(?:in|for|on|at|stand)\b|[?.!,]|$))", last, re.I
+        r"\b(?P<of>of|on|for)\s+(?P<the>(?:the|an?)\s+)?[\w'&. -]+?"
+        r"(?=\s*(?:\b(?:in|for|on|at|stand)\b|[?.!,]|$))",
+        last,
+        re.I,
     )
-    if found is None or words.content(bare) & words.content(last[: found.start()]):
+    if (
+        found is None
+        or PERIOD.search(found.group())
+        or words.content(bare) & words.content(last[: found.start()])
+    ):
         return ""
-    if fragment.lower().startswith("the ") and not (found.group(1) or "").lower().startswith("the"):
+    the = found["the"] or ""
+    if fragment.lower().startswith("the ") and not the.lower().startswith("the"):
         return ""
     end = _before_verb(last, found.start(), found.end())
-    return f"{last[: found.start()]}of {found.group(1) or ''}{bare}{last[end:]}"
+    return f"{last[: found.start()]}{found['of']} {the}{bare}{last[end:]}"
+
+
+def _subject(last: str, fragment: str) -> str:
+    """Replace the thing of which a place, a time or a measure is asked ("at which offset is the cookie?")."""
+    found = re.match(
+        r"(?P<asks>(?:(?:at|in|on)\s+(?:which|what)|where|when|how\s+(?!many|much)\w+)\b.*\s(?:is|are|was|were)\s+)"
+        r"(?:the|an?)\s+[\w' -]+?(?P<rest>\s+\w+ed)?[?.!]*$",
+        last,
+        re.I,
+    )
+    if found is None or fragment.split()[0].lower() in PREPOSITIONS:
+        return ""
+    return f"{found['asks']}{fragment}{found['rest'] or ''}"
 
 
 def phrase(last: str) -> str:

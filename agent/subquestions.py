@@ -42,6 +42,11 @@ _OR = re.compile(
     r"^(?:(?P<before>.*?),\s*)?(?:which|who|what)\s+(?P<rest>[^?]*?)\s*[,:–-]+\s*(?P<a>[^?,:]+?),?\s+or\s+(?P<b>[^?]+)\?",
     re.I,
 )
+_EXTREMES = re.compile(
+    r"^(?P<head>(?:what|how)\b.*?\bthe\s+)(?P<a>\w+)\s+and\s+(?:what\s+(?:is|are)\s+)?(?:the\s+)?(?P<b>\w+)\s+"
+    r"(?P<rest>[^?]+)\?",
+    re.I,
+)
 _OF_BOTH = re.compile(
     r"^which\s+of\s+(?P<a>[^?,]+?)\s+(?:and|or)\s+(?P<b>[^?,]+?)\s+(?P<rest>(?:is|are|has|have|was|were)\b[^?]+)",
     re.I,
@@ -121,19 +126,32 @@ def _clauses(breath: str) -> list[str]:
             found.append(f"{left.rstrip(' ?')}?")
             start = match.end()
     last = breath[start:]
-    return [*found, last[:1].upper() + last[1:] if found else last]
+    if not found:
+        return [last]
+    place = re.search(r"\s+(?:in|of|for)\s+the\s+[\w' -]+(?=\?)", last)
+    alike = last.casefold().split()[:2] == found[-1].casefold().split()[:2]
+    if place and alike and not re.search(r"\s(?:in|of|for)\s", found[-1]):
+        found[-1] = f"{found[-1].rstrip('?')}{place.group()}?"  # said once, of both
+    return [*found, last[:1].upper() + last[1:]]
 
 
 def _compared(question: str) -> list[str]:
     """Return one question for each side of a comparison; [] where nothing is compared."""
     rules: tuple[Callable[[str], list[str]], ...] = (
-        _respectively, _difference, _comparison, _than, _either, _versus, _both
+        _respectively, _difference, _comparison, _than, _either, _versus, _both, _extremes
     )  # fmt: skip
     for rule in rules:
         sides = list(dict.fromkeys(" ".join(side.split()) for side in rule(question)))
         if len(sides) > 1:
             return sides
     return []
+
+
+def _extremes(question: str) -> list[str]:
+    found = _EXTREMES.search(question)
+    if found is None or _ALIKE.get(found["a"].casefold()) != found["b"].casefold():
+        return []
+    return [f"{found['head']}{side} {found['rest']}?" for side in (found["a"], found["b"])]
 
 
 def _respectively(question: str) -> list[str]:
@@ -144,7 +162,7 @@ def _respectively(question: str) -> list[str]:
     things = _shared(things)
     if all(PERIOD.search(thing) for thing in things):
         return []
-    head = re.sub(r"\bare the (\w+?)s of\b", r"is the \1 of", found["head"])
+    head = re.sub(r"\bare the ((?:\w+ )*?\w+?)s of\b", r"is the \1 of", found["head"])
     return [f"{head}{thing}{found['tail']}?" for thing in things]
 
 
@@ -173,6 +191,8 @@ def _comparison(question: str) -> list[str]:
         return []
     if not what:
         return [_what(a + tail), _what(b + tail)]
+    if re.match(r"the\s+[\w -]+\s+of\s+", b, re.I):
+        return [_what(f"{what} of {a}"), _what(b + tail)]  # "the depth of A with the width of B"
     if re.match(r"(?:that|those|the same)\b", b, re.I):
         b = re.sub(r"^(?:that|those|the same)\s+(?:of|for|in)\s+", "", b, flags=re.I)
     what = re.sub(r"^the\s+", "", what.strip(), flags=re.I)

@@ -34,6 +34,14 @@ OFFSET = "At which offset does the journal header store the size of a sector?"
             "What is the net income of Acme in FY2022?",
         ),
         ("What is the default of MAX_ROWS?", "And MAX_COLUMNS?", "What is the default of MAX_COLUMNS?"),
+        ("What is the bound on the number of rows?", "And on columns?", "What is the bound on columns?"),
+        ("What is the bound on columns?", "What about arguments?", "What is the bound on arguments?"),
+        ("At which offset is the text encoding?", "No, the cookie", "At which offset is the cookie?"),
+        (
+            "What is the size of the page number in the frame header?",
+            "At which offset is the salt in it?",
+            "At which offset is the salt in the frame header?",
+        ),
         ("What is WAL mode?", "Does it work over a network?", "Does WAL mode work over a network?"),
         ("What is the limit of rows?", "Can it be raised?", "Can the limit of rows be raised?"),
     ],
@@ -61,6 +69,12 @@ def test_a_whole_question_stays_as_it_is(asked: str) -> None:
 def test_a_pronoun_may_mean_the_answer() -> None:
     before = [("Which company had the largest revenue?", "Acme had the largest revenue. [1]")]
     assert whole("Where is its seat?", before) == "Where is the seat of Acme?"
+
+
+def test_two_things_at_once_are_the_last_two() -> None:
+    before = [("What is the weight of pump A?", ""), ("What is the weight of pump B?", "")]
+    meant = "What is the difference between the weight of pump A and the weight of pump B?"
+    assert whole("What is the difference between the two?", before) == meant
 
 
 def test_a_topic_is_taken_up_again() -> None:

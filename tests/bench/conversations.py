@@ -107,12 +107,14 @@ def main() -> None:
     parser.add_argument("--writer", choices=sorted(WRITERS), action="append")
     parser.add_argument("--write", type=Path)
     asked = parser.parse_args()
+    chosen = "".join(f" --writer {writer}" for writer in asked.writer or [])
     lines = [
         "# Conversations",
         "",
         "Ten conversations and ten comparisons over the [sample library](sample/), written down by",
-        "`python tests/bench/conversations.py HOME --write docs/conversations.md` exactly as they came.",
-        "What was expected was read from the documents before; what is wrong is marked and stays in.",
+        f"`python tests/bench/conversations.py HOME{chosen} --write docs/conversations.md`",
+        "exactly as they came. What was expected was read from the documents before; what is wrong is marked",
+        "and stays in.",
         "",
     ]
     for writer in asked.writer or list(WRITERS):
