@@ -65,7 +65,7 @@ class IngestSettings(BaseSettings):
     """Hits that the reranker reads; 0 switches it off."""
     rerank_budget_s: Annotated[float, Field(ge=0)] = 5.0
     """Longest that reranking one search may take; hits that it did not reach keep their score and say so."""
-    sparse_weight: Annotated[float, Field(ge=0, le=2)] = 0.2
+    sparse_weight: Annotated[float, Field(ge=0, le=2)] = 0.15
     """Weight of the max-normalised BM25 score beside the dense cosine."""
     rerank_weight: Annotated[float, Field(ge=0, le=2)] = 0.2
     """Weight of the reranker's probability (0 to 1) beside the fused score."""
@@ -73,7 +73,7 @@ class IngestSettings(BaseSettings):
     """Added to the score of what stands in a document that the question names; 0 switches it off."""
     period_weight: Annotated[float, Field(ge=0, le=2)] = 0.15
     """Added where its name bears the year or quarter that the question names, too."""
-    page_weight: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """Weight of a page's other passages beside each of its passages; 0 switches it off."""
+    page_weight: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Weight of a page's other passages beside each of its passages; 0 switches it off (it did not pay)."""
     reference_weight: Annotated[float, Field(ge=0, le=2)] = 0.1
     """Added to what a question about one document points at: "page 50", "Table 2", "section 3.3"."""

@@ -72,7 +72,9 @@ REMOVED: dict[str, dict[str, object]] = {
     "all without periods": {"period_weight": 0.0},
     "all without measures' lines": {"wording": "focused"},
     "all without focused wording": {"wording": "asked"},
-    "all without page": {"page_weight": 0.0},
+    "all and page": {"page_weight": 0.05},
+    "all, BM25's weight .1": {"sparse_weight": 0.1},
+    "all, BM25's weight .2": {"sparse_weight": 0.2},
     "all without references": {"reference_weight": 0.0},
 }
 READ: dict[str, dict[str, object]] = {
