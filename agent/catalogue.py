@@ -29,7 +29,8 @@ _YOUR = "(?:the|this|your|my|our)"
 _HERE = (
     "(?:(?:do|can|could) you (?:have|hold|know|see|read|search|access|use)(?: access to)?|have you got"
     f"|are (?:there|available|loaded|stored|indexed|here|(?:in|on|part of) {_YOUR} {_SHELF})"
-    f"|(?:have been|were) (?:added|uploaded|indexed)|did i (?:add|upload)|does {_YOUR} library (?:have|hold|contain))"
+    "|(?:have been|were) (?:added|uploaded|indexed)|did i (?:add|upload)"
+    f"|does {_YOUR} library (?:have|hold|contain))"
 )
 _TOO = f"(?: (?:here|in total|altogether|available|(?:in|on) {_YOUR} {_SHELF}))*"
 _SPEAK = "(?:cover|mention|discuss|talk about|deal with|speak of|are about)"
@@ -38,7 +39,10 @@ _ON = f" (?:on|about|regarding|concerning|covering|dealing with|that {_SPEAK}) {
 _HAVE = "(?:do you have|have you got|can you (?:read|see)|is there|are there)"
 _ANY = f"(?:anything|something|(?:any |some |an? )?{_THINGS})"
 _CALLED = f"(?:{_THINGS}|report|paper|manual|book|presentation|slides|filing|10-[KQ]|guide|[.][a-z]{{2,4}})"
-_LIST = "(?:please )?(?:list|show|name|find|give|tell)(?: me)?(?: (?:all|every|a list of|of|the|your|my|our|available))*"
+_LIST = (
+    "(?:please )?(?:list|show|name|find|give|tell)(?: me)?"
+    "(?: (?:all|every|a list of|of|the|your|my|our|available))*"
+)
 _PHRASES: tuple[tuple[Kind, str], ...] = (
     ("topic", f"(?:which|what) (?:\\w+ )?{_THINGS} {_HERE}{_ON}"),
     ("topic", f"{_HAVE} {_ANY}{_ON}{_TOO}"),
@@ -47,6 +51,7 @@ _PHRASES: tuple[tuple[Kind, str], ...] = (
     ("count", f"how many (?:different )?(?:{_THINGS}|pages) {_HERE}{_TOO}"),
     ("count", f"how (?:big|large) is {_YOUR} {_SHELF}"),
     ("list", f"(?:which|what) (?:kinds? of )?{_THINGS} {_HERE}{_TOO}"),
+    ("topic", f"what do you (?:have|know){_ON}"),
     ("list", f"{_LIST} {_THINGS}(?: (?:that )?you have)?{_TOO}"),
     ("list", f"what(?:'s| is) (?:in|on) {_YOUR} {_SHELF}"),
     ("list", f"what (?:does {_YOUR} library (?:have|hold|contain)|do you have)"),
@@ -59,7 +64,7 @@ _PHRASES: tuple[tuple[Kind, str], ...] = (
 _PATTERNS = tuple((kind, re.compile(phrase + r"\s*[?.!]*", re.I)) for kind, phrase in _PHRASES)
 #: Words that say "a document" and name none.
 _GENERIC = words.content(
-    "document file pdf docx pptx html report paper manual book presentation slide filing guide video copy 10-K"
+    "document file pdf docx pptx html report paper manual book presentation slide filing guide video 10-K"
 )
 _MAX_LISTED = 7
 #: Hits looked at to find the documents that speak of a topic.

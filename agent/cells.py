@@ -1,8 +1,8 @@
-"""A table as evidence holds it, `label | header: value | header: value` a line, read back into rows and cells.
+"""A table as evidence holds it, a line `label | header: value | …` a row, read back into rows and cells.
 
-The parser says each header beside its values where it saw one. Where the header stood above the table ("As of
-June 30, 2023 2022"), its periods head the columns, but only of rows that have a value for every one of them: a
-blank cell leaves no trace in a line, and a guessed column would be a wrong answer.
+The parser says each header beside its values where it saw one. Where the header stood above the table
+("As of June 30, 2023 2022"), its periods head the columns, but only of rows that have a value for each of
+them: a blank cell leaves no trace in a line, and a guessed column would be a wrong answer.
 """
 
 from __future__ import annotations

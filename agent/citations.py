@@ -18,16 +18,36 @@ _TIED = 1.0
 def cite(sentence: str, source: Source, *, n: int, place: tuple[int, int] | None = None) -> Citation:
     """Point from `sentence` to the `place` in `source` that carries it, by default the best."""
     start, end = place or places(sentence, source.chunk)[0]
+    rows = _rows(sentence, source.chunk, (start, end))
     return Citation(
         n=n,
         document_id=source.chunk.document_id,
         name=source.name,
         page_no=source.chunk.page_no,
-        boxes=boxes(source.chunk, start, end, sentence=sentence),
-        quote=source.chunk.text[start:end].strip(),
+        boxes=tuple(box for row in rows for box in boxes(source.chunk, *row, sentence=sentence)),
+        quote="\n".join(source.chunk.text[first:last].strip() for first, last in rows),
         score=source.score,
         chunk_id=source.chunk.id,
     )
+
+
+def _rows(sentence: str, chunk: Chunk, place: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return `place` and, of a table, the further rows that hold figures of the sentence which it lacks.
+
+    What was computed stands on several rows; each of them is whole, and they stay in order.
+    """
+    if chunk.kind != "table":
+        return [place]
+    figures, said = words.numbers(sentence), words.content(sentence)
+    chosen, held = [place], words.numbers(chunk.text[slice(*place)])
+    for row in parts(chunk):
+        text = chunk.text[slice(*row)]
+        label = words.content(text.partition(" | ")[0].rpartition(": ")[2])
+        fresh = words.numbers(text) & figures - held
+        if " | " in text and label and label <= said and fresh:
+            chosen.append(row)
+            held |= fresh
+    return sorted(chosen)
 
 
 def places(sentence: str, chunk: Chunk, *, question: str = "") -> list[tuple[int, int]]:

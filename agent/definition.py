@@ -1,7 +1,7 @@
-"""A definition that a question brings along, read as a formula: "FY2019 revenue / (average PP&E between FY2018 and FY2019)".
+"""A definition that a question brings, read as a formula: "FY2019 revenue / (average PP&E of two years)".
 
-In a formula `[x]` is a figure of the asked period, `[x@2018]` of that year, `{x}` the mean of the asked year and the one
-before, `{x@2018,2019}` of these two.
+In a formula `[x]` is a figure of the asked period, `[x@2018]` of that year, `{x}` the mean of the asked year
+and the one before, `{x@2018,2019}` of these two.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import re
 from agent.periods import asked
 
 _DEFINES = re.compile(
-    r"(?:\b(?:is|are|as)?\s*defined as|\bdefine\b[^.:]{1,60}?\bas|\bcalculated? (?:it )?as|\bcomputed as)\s*:?\s*(?P<body>.+)",
+    r"(?:\b(?:is|are|as)?\s*defined as|\bdefine\b[^.:]{1,60}?\bas|\bcalculated? (?:it )?as|\bcomputed as)"
+    r"\s*:?\s*(?P<body>.+)",
     re.IGNORECASE | re.DOTALL,
 )
 _END = re.compile(r"\.(?=\s+[A-Z]|\s*$)|\?|;")
@@ -33,7 +34,8 @@ _OPERATORS = {
     "–": "-",
 }
 _FILLERS = re.compile(
-    r"^(?:the|its|their|of|total amount of)\s+|\b(?:FY|CY|fiscal(?: year)?)?\s*'?(?:19|20)\d{2}(?:'s)?\b|\bFY\s*'?\d{2}\b",
+    r"^(?:the|its|their|of|total amount of)\s+|\b(?:FY|CY|fiscal(?: year)?)?\s*'?(?:19|20)\d{2}(?:'s)?\b|"
+    r"\bFY\s*'?\d{2}\b",
     re.IGNORECASE,
 )
 

@@ -1,7 +1,7 @@
 """Figures as documents print them: `(1,234)`, `$ 5.2`, `(2 )%`, `—`; and the scale that a table names once.
 
-A figure is an exact decimal; nothing here is ever a float, so that what is computed from printed figures can be
-computed again to the last digit.
+A figure is an exact decimal; nothing here is ever a float, so that what is computed from printed figures can
+be computed again to the last digit.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A follow-up made self-contained by rules: what it leaves out stands in the question before.
 
 A follow-up replaces one part of the last question ("and in 2021?", "no, I meant the WAL header") or points at
-a part of it (a pronoun). Which part is found by shape, in this order: the same kind of period, words that both
-share, the same preposition, an opposite, the same kind of name. Where no rule is sure, both questions stand
-side by side: a search then has the words of both. English only, like the rest of the house's rules.
+a part of it (a pronoun). Which part is found by shape, in this order: the same kind of period, words that
+both share, the same preposition, an opposite, the same kind of name. Where no rule is sure, both questions
+stand side by side: a search then has the words of both. English only, like the rest of the house's rules.
 """
 
 from __future__ import annotations

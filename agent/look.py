@@ -55,7 +55,8 @@ async def look(state: State, runtime: Runtime[Run]) -> State:
         return {"told": f"The eyes failed ({error.code}): going on with words alone"}
     kept = await _screened(run, sources, findings)
     run.blind = run.blind or any(f.outcome == "cannot_see" for f in findings)
-    return {"told": _told(sources, findings, kept)}
+    pages = [f"{s.name} p. {s.chunk.page_no}: {f.outcome}" for s, f in zip(sources, findings, strict=True)]
+    return {"told": _told(sources, findings, kept), "facts": {"looked_at": pages}}
 
 
 def asked(question: str, sources: list[Source]) -> str:

@@ -22,20 +22,30 @@ _INSTRUCTS = re.compile(
 )
 #: Words that say what is done with a figure, or when, and not which figure.
 _ABOUT_FIGURES = """
-    much many what which how change changed increase increased decrease decreased decline declined drop dropped
-    difference compare compared percent percentage point points total amount value number figure usd dollar
-    dollars million millions billion thousand year years fiscal fy quarter quarterly ended end ending month
-    months annual average mean ratio growth grow grew rise rose fall fell improve improved improving profile
-    company report reported according table period margin's vs versus respectively data based same most recent
-    latest current calculate calculated compute using assuming does have has there q1 q2 q3 q4 balance sheet
-    statement currently approximately units unit highest largest biggest greatest best maximum max top
-    lowest smallest least fewest minimum min worst perform performs performed performance
+    much many what which how change changed increase increased decrease decreased decline declined drop
+    dropped difference compare compared percent percentage point points total amount value number figure
+    usd dollar dollars million millions billion thousand year years fiscal fy quarter quarterly ended
+    end ending month months annual average mean ratio growth grow grew rise rose fall fell improve
+    improved improving profile company report reported according table period margin's vs versus
+    respectively data based same most recent latest current calculate calculated compute using assuming
+    does have has there q1 q2 q3 q4 balance sheet statement currently approximately units unit highest
+    largest biggest greatest best maximum max top consistent consistently historically historical
+    fluctuating fluctuate roughly positive negative stable steady between more each show shown give
+    given tell find please state name list answer was were been being any lowest smallest least fewest
+    minimum min worst perform performs performed performance
 """
 NOISE = frozenset(words.stem(word) for word in _ABOUT_FIGURES.split())
+#: Stopwords that may name a column or a row all the same.
+_COLUMN_WORDS = """
+    page pages document documents file files name list source sources answer format state more most own
+"""
+_SMALL = words.STOPWORDS - frozenset(_COLUMN_WORDS.split())
 #: Share of a label's words that the question must say, and of the question's words that label, heads and
 #: caption must hold. Looser ones claim more and claim wrongly: measured on development tables.
 _LABEL_SAID = 0.75
 _WANTED_HELD = 0.75
+#: Share of the question's words that label, section and the cell's own head must hold themselves.
+_OWN_HELD = 0.5
 #: What the next best row must stay behind.
 _CLEARLY = 0.12
 
@@ -74,7 +84,7 @@ def understood(question: str, sheets: Sequence[Sheet]) -> Asked:
     names = {words.stem(name) for name in words.names(text) if words.squashed(name) in own}
     names |= {words.stem(name.removesuffix("s")) for name in names}
     times = {str(period.year) for period in periods}
-    said = {w for w in words.content(text) if not re.search(r"\d", w)}
+    said = {w for w in worded(text) if not re.search(r"\d", w)}
     numbers = {number for number in words.numbers(text) if number not in times}
     quarters = [period for period in asked(title) if period.quarter is not None]
     return Asked(
@@ -87,8 +97,9 @@ def understood(question: str, sheets: Sequence[Sheet]) -> Asked:
 
 
 def worded(text: str) -> set[str]:
-    """Return the comparable words and numbers of a label or head."""
-    return words.content(text) | words.numbers(text)
+    """Return the comparable words and numbers of a label or head; "Pages" is one here, and no stopword."""
+    tokens = re.findall(r"[^\W\d_]+", text.casefold())
+    return {words.stem(w) for w in tokens if w not in _SMALL and len(w) > 1} | words.numbers(text)
 
 
 def best_rows(
@@ -147,7 +158,38 @@ def in_period(match: Match, period: Period | None, *, question: Asked) -> Spot |
     place = column_for(period, heads, anchor=anchor_of(question, match.sheet))
     if place is None and len(cells) == 1 and not of_head(heads[0]) and _about(match.sheet, period):
         place = 0
+    if place is None:
+        place = _worded_column(heads, period, question)
     return None if place is None else Spot(sheet=match.sheet, row=match.row, cell=cells[place])
+
+
+def _worded_column(heads: Sequence[str], period: Period, question: Asked) -> int | None:
+    """Return the one of several columns of a period that the question says in words ("2023 EBITDA")."""
+    own = {
+        place: worded(head) & question.wanted
+        for place, head in enumerate(heads)
+        if (named := of_head(head)) is not None
+        and named.year == period.year
+        and named.quarter == period.quarter
+        and named.months in (None, 12 if period.quarter is None else 3)
+    }
+    best = [place for place, said in own.items() if said and len(said) == max(map(len, own.values()))]
+    return best[0] if len(own) > 1 and len(best) == 1 else None
+
+
+def holds(asked_for: Asked, spot: Spot) -> bool:
+    """Say whether a cell is what is asked for.
+
+    Its own words hold enough of the question, and no other column of its row holds what they lack.
+    """
+    own = worded(spot.row.label) | worded(spot.cell.head) | worded(spot.cell.text)
+    lacking = asked_for.wanted - own
+    others = set().union(*(worded(cell.head) | worded(cell.text) for cell in spot.row.cells))
+    if lacking & others or len(asked_for.wanted - lacking) < _OWN_HELD * len(asked_for.wanted):
+        return False
+    table = spot.sheet.table
+    context = worded(table.about) | worded(spot.sheet.source.title)
+    return len(asked_for.wanted & (own | context)) >= _WANTED_HELD * len(asked_for.wanted)
 
 
 def anchor_of(question: Asked, sheet: Sheet) -> tuple[Period, int] | None:
@@ -175,7 +217,7 @@ def _about(sheet: Sheet, period: Period) -> bool:
 
 
 def by_head(row: Row, wanted: frozenset[str]) -> Cell | None:
-    """Return the one cell whose head's words the question says, the longest head first; None for none or two."""
+    """Return the one cell whose head's words the question says, the longest head first; else None."""
     scored: list[tuple[int, Cell]] = []
     for cell in row.cells:
         own = worded(cell.head)

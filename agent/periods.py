@@ -1,7 +1,7 @@
 """Times as questions and tables name them: "FY2022", "Q2 of FY2024", "Six Months Ended July 29, 2023".
 
-A fiscal year is not a calendar year: where a document says which quarter its newest column is, the others follow
-by counting months. Where nothing tells two columns of one year apart, no column is chosen.
+A fiscal year is not a calendar year: where a document says which quarter its newest column is, the others
+follow by counting months. Where nothing tells two columns of one year apart, no column is chosen.
 """
 
 from __future__ import annotations
@@ -10,7 +10,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_MONTHS = "january february march april may june july august september october november december".split()
+_MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
 _MONTH = rf"(?:{'|'.join(_MONTHS)}|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?"
 _YEAR = r"(?:19|20)\d{2}"
 _ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4}

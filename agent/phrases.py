@@ -1,8 +1,8 @@
 """The parts of a question, found by words and order: what it is about, and what a fragment replaces in it.
 
 There is no tagger: closed classes of words (auxiliaries, prepositions, determiners) mark where phrases begin
-and end. That is enough for the short questions that people ask in a row, and wrong for some; then both questions
-stand side by side.
+and end. That is enough for the short questions that people ask in a row, and wrong for some; then both
+questions stand side by side.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ PERIOD = re.compile(r"\b(?:FY\s?'?\d{2,4}|Q[1-4](?:\s+(?:of\s+)?(?:FY\s?)?\d{4})
 _OPPOSITES = (
     ("minimum", "maximum"), ("smallest", "largest"), ("lowest", "highest"), ("lower", "upper"),
     ("first", "last"), ("least", "most"), ("shortest", "longest"), ("oldest", "newest"), ("oldest", "latest"),
-    ("before", "after"), ("min", "max"), ("assets", "liabilities"), ("increase", "decrease"), ("start", "end"),
+    ("before", "after"), ("min", "max"), ("assets", "liabilities"), ("increase", "decrease"),
+    ("start", "end"),
     ("advantages", "disadvantages"), ("benefits", "drawbacks"), ("read", "write"), ("input", "output"),
 )  # fmt: skip
 _DETERMINER = re.compile(r"^(?:the|a|an|its|their|this|that|these|those)\s+", re.I)
@@ -150,7 +151,7 @@ def _shared_words(last: str, fragment: str) -> str:
     start, end = _grown_left(last, start, new), _grown_right(last, end, new)
     more = re.match(r"\s+(of|in|for)\s+\w", last[end:])
     if more and (re.search(rf"\b{more[1]}\b", fragment) or (more[1] == "of" and len(new) > 1)):
-        # "the page size" leaves nothing of "the size of a sector", "the plant in Ashby" nothing of "in Marlow".
+        # "the page size" leaves nothing of "the size of a sector", "the plant in Ashby" none of "in Marlow".
         end = _before_verb(last, start, end + _phrase_end(last[end:]))
     put = _DETERMINER.sub("", re.sub(rf"^(?:{'|'.join(PREPOSITIONS)})\s+", "", fragment, flags=re.I))
     return f"{last[:start]}{put}{last[end:]}"
@@ -276,6 +277,13 @@ def phrase(last: str) -> str:
         return re.sub(
             r"^(?:(?:what|which|how|who|many|much|list|name|tell|me|give|show)\s+)+", "", text, flags=re.I
         )
+    counted = re.match(
+        rf"^how\s+(?:many|much)\s+(?:\w+\s+of\s+)?(?P<what>.+?)\s+{AUXILIARY}\s+(?:\w+ed|[a-z]+en)\b",
+        text,
+        re.I,
+    )
+    if counted:
+        return counted["what"]  # "How many bytes of the header are reserved?"
     rest = found["rest"]
     if re.match(r"(?:do|does|did|has|have|had)\b", found.group(), re.I):
         rest = re.sub(rf"\s+(?:in|during|for|as of)\s+{PERIOD.pattern}$", "", rest, flags=re.I)

@@ -2,7 +2,8 @@
 
 Rules plan first, because they cost nothing. A served model is asked where the question leans on earlier turns
 or asks several things; the local one, whose reply takes seconds, only where the rules could do no better than
-lay both questions side by side. What a model brings that nobody said is not believed. The step says who planned.
+lay both questions side by side. What a model brings that nobody said is not believed. The step says who
+planned.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ async def plan(state: State, runtime: Runtime[Run]) -> State:
     if await asks_library(standalone, run):
         return _by_code(standalone, about="library", told="A question about the library itself")
     queries = planned.plan.queries[: run.settings.max_queries]
-    simple = queries == [question]
+    simple = queries == [state["question"]]
     return {
         "standalone": standalone,
         "queries": queries,
@@ -72,7 +73,8 @@ async def plan(state: State, runtime: Runtime[Run]) -> State:
         "about": "",
         "found": _earlier(run.history) if planned.leans else [],
         "round": 1,
-        "told": "" if simple else f"Planned by {_WHO[planned.by]}: " + "; ".join(f"“{q}”" for q in queries),
+        "told": f"Planned by {_WHO[planned.by]}: "
+        + ("the question as it is" if simple else "; ".join(f"“{q}”" for q in queries)),
         "facts": {"by": planned.by, "standalone": standalone, "queries": queries, "leans": planned.leans},
     }
 

@@ -1,8 +1,8 @@
 """Is what code computed true of the evidence? Asked of every sentence with sums, from the cited text anew.
 
 The operands must stand in the cited tables under the label and head that they claim, every sum must come out
-again, and the sentence may say no figure, time, scale or name besides. So a changed operand, a changed result, a
-swapped period, a wrong scale and an operand from a page that is not cited all fail.
+again, and the sentence may say no figure, time, scale or word besides. So a changed operand, a changed
+result, a swapped period, a wrong scale and an operand from a page that is not cited all fail.
 """
 
 from __future__ import annotations
@@ -13,21 +13,85 @@ from collections.abc import Sequence
 from agent import words
 from agent.cells import Table
 from agent.figures import figure
+from agent.lookup import Asked, Match, in_period, understood
 from agent.periods import asked
-from agent.sheets import read_sheets
+from agent.sheets import Sheet, label_in, read_sheets
 from agent.state import Drafted, Operand, Run, Source, Sum
 from agent.sums import again
 
 #: Words that a sentence of code's own may use beside the evidence's and the question's.
 _OWN = frozenset(
     words.stem(w)
-    for w in """
-    yes increased decreased stayed increase decrease change percentage points million millions thousand thousands
-    billion billions average mean abs highest lowest largest smallest biggest greatest fewest maximum minimum rows
-    row against result less as share margin ratio rate turnover coverage payout return debt equity cost sales
-    revenue gross net profit operating effective tax quick current cash working capital free flow fixed asset assets
-    inventory interest dividend expenditures ebitda printed
-    """.split()
+    for w in [
+        "yes",
+        "increased",
+        "decreased",
+        "stayed",
+        "increase",
+        "decrease",
+        "change",
+        "percentage",
+        "points",
+        "million",
+        "millions",
+        "thousand",
+        "thousands",
+        "billion",
+        "billions",
+        "average",
+        "mean",
+        "abs",
+        "highest",
+        "lowest",
+        "largest",
+        "smallest",
+        "biggest",
+        "greatest",
+        "fewest",
+        "maximum",
+        "minimum",
+        "rows",
+        "row",
+        "against",
+        "result",
+        "less",
+        "as",
+        "share",
+        "margin",
+        "ratio",
+        "rate",
+        "turnover",
+        "coverage",
+        "payout",
+        "return",
+        "debt",
+        "equity",
+        "cost",
+        "sales",
+        "revenue",
+        "gross",
+        "net",
+        "profit",
+        "operating",
+        "effective",
+        "tax",
+        "quick",
+        "current",
+        "cash",
+        "working",
+        "capital",
+        "free",
+        "flow",
+        "fixed",
+        "asset",
+        "assets",
+        "inventory",
+        "interest",
+        "dividend",
+        "expenditures",
+        "ebitda",
+        "printed",
+    ]
 )
 _SCALE = re.compile(r"\b(thousand|million|billion)s?\b", re.IGNORECASE)
 
@@ -35,7 +99,9 @@ _SCALE = re.compile(r"\b(thousand|million|billion)s?\b", re.IGNORECASE)
 async def proven(draft: Drafted, cited: Sequence[Source], *, run: Run, question: str) -> bool:
     """Say whether a sentence with sums follows from the tables it cites."""
     sums = draft.get("sums", [])
-    tables = {sheet.n: sheet.table for sheet in await read_sheets(run, cited)}
+    sheets = {sheet.n: sheet for sheet in await read_sheets(run, cited)}
+    tables = {n: sheet.table for n, sheet in sheets.items()}
+    claim = understood(question, list(sheets.values()))
     operands = [operand for made in sums for operand in made["operands"]]
     if not operands or not all(_stands(operand, tables) for operand in operands):
         return False
@@ -43,7 +109,7 @@ async def proven(draft: Drafted, cited: Sequence[Source], *, run: Run, question:
     used = [operand for made in sums for operand in _used(made)]
     return (
         all(again(made) and made["result"] in text for made in sums)
-        and all(_placed(operand, text, used) for operand in used)
+        and all(_placed(operand, text, sheets[operand["evidence"]], claim) for operand in used)
         and _says_nothing_else(text, sums, used, tables, question, cited)
     )
 
@@ -52,7 +118,9 @@ def _stands(operand: Operand, tables: dict[int, Table]) -> bool:
     """Say whether a cited table has this cell, under this label and this head."""
     table = tables.get(operand["evidence"])
     return table is not None and any(
-        row.name == operand["label"] and cell.head == operand["head"] and cell.text == operand["value"]
+        label_in(table, row) == operand["label"]
+        and cell.head == operand["head"]
+        and cell.text == operand["value"]
         for row in table.rows
         for cell in row.cells
     )
@@ -67,12 +135,26 @@ def _used(made: Sum) -> list[Operand]:
     return made["operands"]
 
 
-def _placed(operand: Operand, text: str, used: Sequence[Operand]) -> bool:
-    """Say whether the sentence gives an operand with its label, and under its own head."""
+def _placed(operand: Operand, text: str, sheet: Sheet, claim: Asked) -> bool:
+    """Say whether the sentence gives an operand with its label, and under its own head or in its time."""
     if operand["label"] not in text or operand["value"] not in text:
         return False
     head, value = operand["head"], operand["value"]
-    return not head or f"{value} ({head})" in text or f"{head}: {value}" in text
+    if not head or f"{value} ({head})" in text or f"{head}: {value}" in text:
+        return True
+    named = re.findall(rf"(?<![\d,.]){re.escape(value)} in ((?:Q[1-4] )?(?:FY)?\d{{4}})", text)
+    return any(_same_time(one, operand, sheet, claim) for one in named)
+
+
+def _same_time(named: str, operand: Operand, sheet: Sheet, claim: Asked) -> bool:
+    """Say whether a time that the sentence names is the operand's column, as a look-up would find it."""
+    return any(
+        (spot := in_period(Match(score=0.0, sheet=sheet, row=row), period, question=claim)) is not None
+        and spot.cell.head == operand["head"]
+        for period in asked(named)
+        for row in sheet.table.rows
+        if label_in(sheet.table, row) == operand["label"]
+    )
 
 
 def _says_nothing_else(

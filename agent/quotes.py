@@ -1,7 +1,7 @@
 """Which of the sources' own words answer: a title, a whole list, a row or a sentence, verbatim.
 
-The cross-encoder orders; shared words break what it cannot tell apart, and the kind of answer that is asked for (a
-person, a time, a place, a figure, a definition) goes before words that only repeat the question.
+The cross-encoder orders; shared words break what it cannot tell apart, and the kind of answer that is asked
+for (a person, a time, a place, a definition) goes before words that only repeat the question.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ _WANTS_NUMBER = re.compile(
     re.I,
 )
 _TITLE = re.compile(
-    r"\btitle of (?:the|this) (?:slides?|documents?|papers?|reports?|presentation|deck|book(?:let)?|brochure|article|"
-    r"file|manual|guide(?:book)?)\b",
+    r"\btitle of (?:the|this) (?:slides?|documents?|papers?|reports?|presentation|deck|book(?:let)?|brochure|"
+    r"article|file|manual|guide(?:book)?)\b",
     re.IGNORECASE,
 )
 _LIST = re.compile(
-    r"^\W*(?:(?:what|which|who) (?:\w+\s+){0,5}?(?:are|were)\b|list\b|name (?:the|all)\b|mention\b|enumerate\b|"
-    r"what are the names? of\b)|\bwhat (?:\w+ ){1,4}(?:are|were) (?:associated|listed|mentioned|used|included)",
+    r"^\W*(?:(?:what|which|who) (?:\w+\s+){0,5}?(?:are|were)\b|list\b|name (?:the|all)\b|mention\b|"
+    r"enumerate\b|what are the names? of\b)|"
+    r"\bwhat (?:\w+ ){1,4}(?:are|were) (?:associated|listed|mentioned|used|included)",
     re.IGNORECASE,
 )
 _DEFINES = re.compile(r"\bwhat (?:is|are|does)\b|\bdefin", re.IGNORECASE)
@@ -38,7 +39,20 @@ _IS_DEFINED = re.compile(
     r"\b(?:is|are|means?|refers? to|denotes?|is defined as|uses?|describes?)\b|:", re.IGNORECASE
 )
 _BULLET = re.compile(r"^\s*(?:[•▪◦●○■□»›*·\u2013\u2014-]|\(?\d{1,2}[.)]|\(?[a-z]\))\s+(?=\S)")
-_MONTHS = "January February March April May June July August September October November December".split()
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 _TIME = re.compile(rf"\b(?:1[5-9]|20)\d\d\b|\b(?:{'|'.join(_MONTHS)})\b|\b\d{{1,2}}:\d\d\b")
 _PLACE = re.compile(r"\b(?:in|at|from|near|of)\s+(?:the\s+)?[A-Z]\w+")
 _ITEM_CHARS, _LIST_CHARS = 160, 900
@@ -46,7 +60,7 @@ _LEAD_COVER = 0.75
 
 
 async def quoted(run: Run, question: str, sources: list[Source], *, least: float) -> list[Drafted]:
-    """Return the quotes that answer best, at most two, or one whole list; `least`: words that must be shared."""
+    """Return the quotes that answer best, at most two, or one whole list; `least`: words to be shared."""
     special = _title(question, sources) or _list(question, sources)
     if special is not None:
         return [special]
@@ -133,7 +147,7 @@ async def fits(run: Run, question: str, candidates: list[tuple[Source, str]]) ->
 
 
 def _has_kind(question: str, text: str) -> bool:
-    """Say whether `text` has the kind of thing that `question` asks for, beyond what the question says itself."""
+    """Say whether `text` has the kind of thing that `question` asks for and does not say itself."""
     low = question.casefold()
     fresh = words.names(f"x {text}") - words.names(f"x {question}") - words.flat(question)
     if re.search(r"\bwho(?:m|se)?\b", low):
@@ -164,7 +178,7 @@ def quotable(source: Source) -> list[str]:
 def answers(question: str, source: Source, text: str, *, least: float) -> bool:
     """Say whether `text` can be the answer.
 
-    Its source covers the question, it says more than the question, and it has a number where one is asked for.
+    Its source covers the question, it says more than that, and it has a number where one is asked for.
     """
     if words.cover(words.content(question), words.content(source.context)) < least:
         return False

@@ -34,13 +34,12 @@ async def release(state: State, runtime: Runtime[Run]) -> State:
     assert draft is not None, "the graph routes here only with a screened draft"
     sources = {s.n: s for s in await run.sources(state)}
     cited = [sources[n] for n in draft["evidence"] if n in sources]
-    if (
-        not cited and state.get("about") != "courtesy"
-    ):  # the document went away while the sentence was being checked
-        return dropped(state, "document_gone")
+    if not cited and state.get("about") != "courtesy":
+        return dropped(state, "document_gone")  # while the sentence was being checked
     known = len(run.citations)
     question = draft.get("question", state["standalone"])
-    numbers = [await _number(run, draft["text"], source, question=question) for source in cited]
+    said = "" if state.get("about") else draft["text"]  # what code says stands in no document
+    numbers = [await _number(run, said, source, question=question) for source in cited]
     sentence = Sentence(text=draft["text"], citations=tuple(dict.fromkeys(numbers)))
     runtime.stream_writer(Released(sentence=sentence, new_citations=tuple(run.citations[known:])))
     standing = {"text": sentence.text, "citations": list(sentence.citations)}
@@ -48,7 +47,7 @@ async def release(state: State, runtime: Runtime[Run]) -> State:
     return {
         "draft": None,
         "sentences": [*state.get("sentences", []), standing],  # type: ignore[list-item]
-        "told": f"A sentence stands on {', '.join(places)}",
+        "told": f"A sentence stands on {', '.join(places)}" if places else "",
         "facts": {"kept": sentence.text, "citations": list(sentence.citations)},
     }
 
@@ -149,7 +148,7 @@ async def _number(run: Run, text: str, source: Source, *, question: str) -> int:
 async def _place(run: Run, text: str, source: Source, *, question: str) -> tuple[int, int]:
     """Find the row or sentence that carries `text`; the cross-encoder chooses where words leave it open."""
     places = citations.places(text, source.chunk, question=question)
-    if len(places) == 1:
+    if len(places) == 1 or not text:
         return places[0]
     scores = await run.library.rerank(
         f"{question} {text}", [source.chunk.text[start:end] for start, end in places]

@@ -32,7 +32,8 @@ async def screen_question(state: State, runtime: Runtime[Run]) -> State:
     meant = [turn["standalone"] for turn in earlier if "standalone" in turn]
     verdicts = await run.rails.screen("question", [asked, *(turn["text"] for turn in earlier), *meant])
     if not verdicts[0].allowed:
-        return {"refused": verdicts[0].code, "told": "The question was stopped by the rails"}
+        code = verdicts[0].code
+        return {"refused": code, "told": "The question was stopped by the rails", "facts": {"verdict": code}}
     passed = iter(verdicts[1 + len(earlier) :])
     run.history = []
     for turn, verdict in zip(earlier, verdicts[1:], strict=False):
@@ -42,7 +43,8 @@ async def screen_question(state: State, runtime: Runtime[Run]) -> State:
             if "standalone" in turn:
                 whole["standalone"] = understood.text
             run.history.append(whole)
-    return {"question": verdicts[0].text, "told": "Question passed the rails"}
+    facts = {"verdict": verdicts[0].decision, "earlier_turns": len(run.history)}
+    return {"question": verdicts[0].text, "told": "Question passed the rails", "facts": facts}
 
 
 async def screen_evidence(state: State, runtime: Runtime[Run]) -> State:
@@ -59,7 +61,12 @@ async def screen_evidence(state: State, runtime: Runtime[Run]) -> State:
     told = f"Kept {len(standing)} passages from {pages} pages" + (
         f", {stopped} stopped by the rails" if stopped else ""
     )
-    facts = {"kept": [f"{k['name']} p. {k['page_no']}" for k in standing], "stopped": stopped}
+    if state.get("about") == "courtesy":
+        told = ""
+    facts = {
+        "kept": [f"{k['name']} p. {k['page_no']}" for k in standing],
+        "verdicts": [v.code for v in verdicts if not v.allowed],
+    }
     update: State = {"evidence": standing, "told": told, "facts": facts}
     if not kept and not await run.library.documents(scope=run.question.scope):
         update["reason"] = "empty_library"

@@ -1,4 +1,4 @@
-"""The tables among the evidence, each read into rows and cells once, with what stands above it on its page."""
+"""The tables among the evidence, read into rows and cells, with what stands above each on its page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from agent import words
 from agent.cells import Cell, Row, Table, read_table
 from agent.state import Operand, Run, Source
+
+#: Chunks looked back over, and characters kept, for what heads a table.
+_PARTS, _ABOVE_CHARS = 4, 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +34,24 @@ class Spot:
     row: Row
     cell: Cell
 
+    @property
+    def label(self) -> str:
+        """The row's name; with its section where the table has another row of that name."""
+        return label_in(self.sheet.table, self.row)
+
     def operand(self) -> Operand:
         """Return it as what a sum stands on."""
         return {
             "evidence": self.sheet.n,
-            "label": self.row.name,
+            "label": self.label,
             "head": self.cell.head,
             "value": self.cell.text,
         }
+
+
+def label_in(table: Table, row: Row) -> str:
+    """Return what names a row in its table, and no other."""
+    return row.label if any(one.name == row.name and one is not row for one in table.rows) else row.name
 
 
 async def read_sheets(run: Run, sources: Sequence[Source]) -> list[Sheet]:
@@ -57,23 +70,33 @@ async def read_sheets(run: Run, sources: Sequence[Source]) -> list[Sheet]:
 
 
 async def _above(run: Run, source: Source) -> str:
-    """Return the text right above a table on its page, as far as the rails let it pass; "" for none."""
+    """Return the lines above a table on its page, as far as the rails let them pass; "" for none.
+
+    A long table is several chunks: its own earlier parts lend only what stands before their first row.
+    """
     page = await run.library.on_page(source.chunk.document_id, source.chunk.page_no, scope=run.question.scope)
     place = next((i for i, chunk in enumerate(page) if chunk.id == source.chunk.id), 0)
-    if place == 0:
-        return ""
-    before = page[place - 1]
-    if before.id not in run.passed:
-        (verdict,) = await run.rails.screen("evidence", [before.text])
-        if not verdict.allowed:
-            return ""
-        run.passed[before.id] = verdict.text
-    lines = run.passed[before.id].splitlines()
-    return "\n".join(line for line in lines if " | " not in line)[-400:]
+    before = page[max(0, place - _PARTS) : place]
+    fresh = [chunk for chunk in before if chunk.id not in run.passed]
+    verdicts = await run.rails.screen("evidence", [chunk.text for chunk in fresh]) if fresh else ()
+    run.passed |= {c.id: v.text for c, v in zip(fresh, verdicts, strict=True) if v.allowed}
+    return above([run.passed.get(chunk.id, "") for chunk in before])
+
+
+def above(parts: Sequence[str]) -> str:
+    """Return what heads a table, from the texts before it in reading order."""
+    lines: list[str] = []
+    for text in reversed(parts):
+        own = text.splitlines()
+        first = next((i for i, line in enumerate(own) if " | " in line), None)
+        lines = [*own[:first], *lines]
+        if first is None:
+            break
+    return "\n".join(lines)[-_ABOVE_CHARS:]
 
 
 def one_document(question: str, sources: Sequence[Source]) -> list[Source]:
-    """Return the sources of the one document that the question is about: named in it, else of the best hit."""
+    """Return the sources of the one document that a question is about: named in it, else of the best hit."""
     if not sources:
         return []
     asked = [name for name in words.names(question) if len(name) > 2]

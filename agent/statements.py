@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from agent import words
 from agent.figures import NONE
+from agent.labels import ITEMS, item_of, normal, rank
 from agent.lookup import Asked, Match, best_rows, in_period
-from agent.metrics import ITEMS, item_of, normal, rank
 from agent.periods import Period
 from agent.sheets import Sheet, Spot
 from agent.sums import worth
@@ -70,7 +70,9 @@ def worked(formula: str, period: Period | None, *, question: Asked, sheets: Sequ
     return Worked(op=op, spots=tuple(spots), value=value)
 
 
-def _mean(slot: re.Match[str], period: Period | None, letter) -> str | None:  # type: ignore[no-untyped-def]
+def _mean(
+    slot: re.Match[str], period: Period | None, letter: Callable[[str, Period | None], str | None]
+) -> str | None:
     if slot["years"]:
         when = [Period(year=int(year)) for year in slot["years"].split(",")]
     elif period is not None and period.quarter is None:
@@ -93,13 +95,13 @@ def figures_of(item: str, period: Period | None, *, question: Asked, sheets: Seq
         rows = best_rows(question, sheets, wanted=wanted)
         exact = [match for match in rows if words.content(match.row.name) == wanted]
         return _agreed([(0, match) for match in exact], period, question)
-    rows = [
+    ranked = [
         (place, Match(score=sheet.source.score, sheet=sheet, row=row))
         for sheet in sheets
         for row in sheet.table.rows
         if (place := rank(known, row.name)) is not None
     ]
-    found = _agreed(rows, period, question)
+    found = _agreed(ranked, period, question)
     return found or _in_parts(known, period, question=question, sheets=sheets)
 
 
@@ -114,8 +116,7 @@ def _agreed(rows: Sequence[tuple[int, Match]], period: Period | None, question: 
         mine = [
             (place, spot)
             for place, spot in spots
-            if bool(_STATEMENT.search(f"{spot.sheet.table.about}\n{spot.sheet.source.chunk.heading}"))
-            is of_statement
+            if bool(_STATEMENT.search(spot.sheet.table.about)) is of_statement
             and not spot.cell.text.endswith("%")
         ]
         if mine:
@@ -133,7 +134,7 @@ def _in_parts(item: str, period: Period | None, *, question: Asked, sheets: Sequ
             row
             for row in sheet.table.rows
             if rank(item, row.section) is not None
-            and any(re.fullmatch(p, normal(row.name)) for p in patterns)
+            and any(re.fullmatch(pattern, normal(row.name)) for pattern in patterns)
         ]
         spots = [in_period(Match(score=0.0, sheet=sheet, row=row), period, question=question) for row in rows]
         if len(rows) > 1 and all(spot is not None and spot.cell.figure is not None for spot in spots):

@@ -55,7 +55,7 @@ NAMED: dict[str, Callable[[Sequence[Decimal]], Decimal]] = {
 
 
 def worth(op: str, operands: Sequence[Operand]) -> Decimal | None:
-    """Compute `op` over the operands as printed; None where it has no value (no number, a division by zero)."""
+    """Compute `op` over the operands as printed; None where it has no value (a division by zero)."""
     if op == "count":
         return Decimal(len(operands))
     figures = [figure(operand["value"]) for operand in operands]
@@ -73,7 +73,7 @@ def worth(op: str, operands: Sequence[Operand]) -> Decimal | None:
 
 
 def again(made: Sum) -> bool:
-    """Compute a sum again: True where its result says what its operands yield, in number, unit and direction."""
+    """Compute a sum again: does its result say what its operands yield, in number, unit and direction?"""
     value = worth(made["op"], made["operands"])
     if value is None:
         return False
@@ -90,9 +90,9 @@ def again(made: Sum) -> bool:
         return False
     if made["op"] in ("change", "share") and "%" not in made["result"]:
         return False
-    if "percentage point" in low and not all("%" in o["value"] for o in made["operands"]):
-        if not made["op"].startswith("="):
-            return False
+    in_percent = made["op"].startswith("=") or all("%" in o["value"] for o in made["operands"])
+    if "percentage point" in low and not in_percent:
+        return False
     return rounded_to(value, decimals_of(printed.group())) == said
 
 
@@ -106,9 +106,8 @@ def shown(value: Decimal, *, decimals: int, unit: str = "", money: str = "") -> 
 
 def _evaluated(formula: str, values: Sequence[Decimal]) -> Decimal:
     """Evaluate + - * / and whole numbers over letters; anything else raises ValueError."""
-    return _node(
-        ast.parse(formula, mode="eval").body, dict(zip(string.ascii_lowercase, values, strict=False))
-    )
+    names = dict(zip(string.ascii_lowercase, values, strict=False))
+    return _node(ast.parse(formula, mode="eval").body, names)
 
 
 def _node(node: ast.expr, names: dict[str, Decimal]) -> Decimal:

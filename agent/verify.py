@@ -31,10 +31,8 @@ async def verify(state: State, runtime: Runtime[Run]) -> State:
     draft = state.get("draft")
     assert draft is not None, "the graph routes here only with a draft"
     if state.get("about"):
-        if not await stands(draft, state, run):
-            return dropped(state, "changed")
-        run.confidence = 1.0  # read off the shelf, not out of a text
-        return {"draft": draft, "told": ""}
+        run.confidence = 1.0  # worked out again by code
+        return {"draft": draft, "told": ""} if await stands(draft, state, run) else dropped(state, "changed")
     sources = await run.sources(state)
     question = draft.get("question", state["standalone"])
     carried, why = await _carried(draft, sources, run=run, question=question)

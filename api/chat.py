@@ -123,8 +123,7 @@ def question_of(asked: ChatRequest, caller: Scope) -> Question:
         groups=caller.groups,
         documents=None if own.documents is None else tuple(own.documents),
     )
-    thread = None if own.thread_id is None else f"{caller.tenant}:{own.thread_id}"
-    return Question(text=texts[-1], scope=scope, history=history, thread_id=thread)
+    return Question(text=texts[-1], scope=scope, history=history, thread_id=own.thread_id)
 
 
 def _text_of(message: ChatMessage, place: int) -> str:

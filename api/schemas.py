@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from agent.records import Answer, Citation, Kind, SearchResult, WrittenBy
+from agent.records import Answer, Citation, Kind, SearchResult, Turn, WrittenBy
 from ingest.records import (
     Box,
     Document,
@@ -58,6 +59,15 @@ class SentenceOut(Told):
     citations: list[int]
 
 
+class StepOut(Told):
+    """One step of the story behind an answer; `facts` are its details, by name."""
+
+    node: str
+    label: str
+    ms: Annotated[float, Field(ge=0)]
+    facts: dict[str, JsonValue]
+
+
 class AnswerOut(Told):
     """What `ask --json` prints and the `pagewarden` field of a chat completion holds."""
 
@@ -71,6 +81,12 @@ class AnswerOut(Told):
     vision: str
     languages: list[str]
     trace_id: str
+    #: How sure it is, in [0, 1]; null for a refusal.
+    confidence: Share | None
+    searched: list[str]
+    #: Of an abstention: the pages that came nearest.
+    nearest: list[CitationOut]
+    steps: list[StepOut]
 
 
 class HitOut(CitationOut):
@@ -237,6 +253,26 @@ class ReadyOut(Told):
     parts: list[PartOut]
 
 
+class TurnOut(Told):
+    """One turn of a conversation as it may be read now."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+class ThreadOut(Told):
+    """A conversation: its name and its turns."""
+
+    id: str
+    turns: list[TurnOut]
+
+
+class ThreadsOut(Told):
+    """The names of the conversations that are kept."""
+
+    threads: list[str]
+
+
 class ProblemOut(BaseModel):
     """An RFC 9457 problem; `code` is stable, `detail` says what to do."""
 
@@ -278,6 +314,10 @@ def answer_out(answer: Answer) -> AnswerOut:
         vision=answer.vision,
         languages=list(answer.languages),
         trace_id=answer.trace_id,
+        confidence=answer.confidence,
+        searched=list(answer.searched),
+        nearest=[citation_out(c) for c in answer.nearest],
+        steps=[StepOut(node=s.node, label=s.label, ms=s.ms, facts=dict(s.facts)) for s in answer.steps],  # type: ignore[arg-type]
     )
 
 
@@ -366,6 +406,11 @@ def _cell_out(cell: GridCell) -> CellOut:
     )
 
 
+def thread_out(name: str, turns: Sequence[Turn]) -> ThreadOut:
+    """Show a conversation."""
+    return ThreadOut(id=name, turns=[TurnOut(role=turn.role, text=turn.text) for turn in turns])
+
+
 def _corners(box: Box) -> tuple[float, float, float, float]:
     x0, y0, x1, y1 = (min(1.0, max(0.0, round(side, 5))) for side in (box.x0, box.y0, box.x1, box.y1))
     return x0, y0, x1, y1
@@ -381,6 +426,8 @@ PUBLISHED: dict[str, type[BaseModel]] = {
     "page_text": PageTextOut,
     "read": ReadingOut,
     "removed": RemovedOut,
+    "threads": ThreadsOut,
+    "thread": ThreadOut,
     "status": StatusOut,
     "ready": ReadyOut,
     "problem": ProblemOut,

@@ -1,4 +1,4 @@
-"""Which documents a question means: by the names, years, quarters and kinds of paper that it says.
+"""Which documents a question means: by the names, years and quarters that it says.
 
 To an embedder the filings of one company look alike, and those of two companies nearly so; what tells them
 apart stands in their names. Matching is by whole names, written apart or together ("Best Buy" means
@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, pairwise
@@ -28,13 +29,19 @@ _KIND_WORDS = """
 _EMPTY_WORDS = """
     the and for with from that this what which who how does did are was were has have had its final draft
     copy new old version rev dated en eng english pdf doc docx ppt pptx xls xlsx txt html scan page pages
-    file document untitled image data test sample example user inc corp ltd llc plc group company
+    file document untitled image data test sample example user inc corp ltd llc plc group company us uk eu
+    when where why were will would could should there these those between during about among
 """
-#: What kind of paper something is; no company, person or thing.
+#: What kind of paper something is; no company, person or thing: a question's "report" means none of them.
 _KINDS = frozenset(_KIND_WORDS.split())
 #: Words in file names that say nothing at all.
 _EMPTY = frozenset(_EMPTY_WORDS.split())
 _MIN_NAME = 3
+_SHORT_NAME = re.compile(r"[^\W\d_]{2}|\d{1,2}[^\W\d_]+")
+#: Letters of a name's beginning that mean the name.
+_MIN_BEGINNING = 4
+#: How sure a name in small letters, or the beginning of one, is.
+_HALF = 0.5
 #: Words of a question that may be one word of a file name: "American Express Company".
 _MAX_RUN = 4
 #: A checksum or key for a name.
@@ -65,10 +72,9 @@ class Period:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What a document's name says: names, kinds of paper, periods."""
+    """What a document's name says."""
 
     names: frozenset[str]
-    kinds: frozenset[str]
     periods: frozenset[Period]
 
 
@@ -92,7 +98,6 @@ class Fit:
 
     name: float
     period: float
-    kind: float
 
 
 class Cards:
@@ -107,6 +112,7 @@ class Cards:
                 self._named[name].append(document_id)
             for year in {period.year for period in one.periods}:
                 self._dated[year].append(document_id)
+        self._sorted = sorted(self._named)
 
     def fits(self, question: str) -> dict[str, Fit]:
         """Say what each document has of what a question names, by id; those that have nothing are left out.
@@ -114,21 +120,40 @@ class Cards:
         {} too where all documents have the same: that tells none of them apart.
         """
         asked = read(question)
-        named = (self._named.get(run, ()) for run in asked.runs)
+        said = self._said(asked)
+        named = (self._named[name] for name in said)
         dated = (self._dated.get(period.year, ()) for period in asked.periods)
         met = dict.fromkeys(chain.from_iterable((*named, *dated)))
-        found = {one: fit(asked, self._cards[one]) for one in met}
+        found = {one: _fit(asked, said, self._cards[one]) for one in met}
         alike = len(found) == len(self._cards) and len(set(found.values())) < 2
         return {} if alike else found
 
+    def _said(self, asked: Asked) -> dict[str, float]:
+        """Return the names on the cards that a question says → how surely: whole, in small letters, begun."""
+        said: dict[str, float] = {}
+        for run, sure in asked.runs.items():
+            if sure and len(run) >= _MIN_BEGINNING and run not in _KINDS | _EMPTY:
+                # "Activision" is what people say of ACTIVISIONBLIZZARD.
+                for name in self._begun_with(run):
+                    said.setdefault(name, _HALF)
+            if run in self._named and (sure or len(run) >= _MIN_NAME):
+                said[run] = 1.0 if sure else max(_HALF, said.get(run, 0.0))
+        return said
 
-def fit(asked: Asked, one: Card) -> Fit:
+    def _begun_with(self, beginning: str) -> Iterator[str]:
+        for place in range(bisect_left(self._sorted, beginning), len(self._sorted)):
+            name = self._sorted[place]
+            if not name.startswith(beginning):
+                return
+            if len(name) >= len(beginning) + _MIN_NAME:
+                yield name
+
+
+def _fit(asked: Asked, said: Mapping[str, float], one: Card) -> Fit:
     """Compare a question with a document's card."""
-    name = max((1.0 if asked.runs[word] else 0.5 for word in one.names & asked.runs.keys()), default=0.0)
     return Fit(
-        name=name,
+        name=max((said[name] for name in one.names & said.keys()), default=0.0),
         period=_period_fit(asked, one.periods),
-        kind=1.0 if one.kinds & asked.runs.keys() else 0.0,
     )
 
 
@@ -171,20 +196,21 @@ def read(question: str) -> Asked:
 def card(name: str) -> Card:
     """Read a document's name: "BESTBUY_2024Q2_10Q.pdf" is bestbuy, second quarter of 2024, 10q."""
     plain = _NUMBERED.sub(" ", unicodedata.normalize("NFKC", PurePosixPath(name).stem))
-    whole = [part.casefold() for part in _PARTS.findall(plain)]
-    pieces = [piece.casefold() for part in _PARTS.findall(plain) for piece in _SEAMS.split(part)]
-    words = {word for word in (*whole, *pieces, *_joined(plain)) if not word.isdigit()}
+    parts = _PARTS.findall(plain)
+    pieces = (piece for part in parts for piece in _SEAMS.split(part))
+    words = {word.casefold() for word in (*parts, *pieces, *_joined(parts)) if word.isalpha()}
+    names = {word for word in words if len(word) >= _MIN_NAME}
+    # Short names stand first ("HP 2022"), those with a figure begin with it ("3M", "7Eleven").
+    names |= {part.casefold() for part in parts[:1] if _SHORT_NAME.fullmatch(part)}
     return Card(
-        names=frozenset(w for w in words if len(w) >= _MIN_NAME and w not in _KINDS | _EMPTY and w.isalpha()),
-        kinds=frozenset(words & _KINDS),
-        periods=frozenset(_periods(plain.replace("_", " "))),
+        names=frozenset(names - _KINDS - _EMPTY), periods=frozenset(_periods(plain.replace("_", " ")))
     )
 
 
-def _joined(name: str) -> Iterator[str]:
+def _joined(parts: Sequence[str]) -> Iterator[str]:
     """Yield neighbouring words of a name written together: "best_buy" is "BestBuy" in a question."""
-    parts = [part.casefold() for part in _PARTS.findall(name) if part.isalpha()]
-    for first, second in pairwise(parts):
+    words = [part for part in parts if part.isalpha()]
+    for first, second in pairwise(words):
         yield first + second
 
 

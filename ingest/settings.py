@@ -61,7 +61,7 @@ class IngestSettings(BaseSettings):
     measures it names are computed from ("quick ratio": current assets, current liabilities)."""
     candidates: Annotated[int, Field(ge=5, le=500)] = 40
     """Hits each leg of a search brings before fusion."""
-    reranked: Annotated[int, Field(ge=0, le=100)] = 16
+    reranked: Annotated[int, Field(ge=0, le=100)] = 8
     """Hits that the reranker reads; 0 switches it off."""
     rerank_budget_s: Annotated[float, Field(ge=0)] = 5.0
     """Longest that reranking one search may take; hits that it did not reach keep their score and say so."""

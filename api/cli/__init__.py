@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import add, ask, doctor, evaluate, models, read, rm, search, serve, status
+from api.cli import add, ask, doctor, evaluate, models, read, rm, search, serve, status, threads
 from api.startup import prepare
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ app.command("ask")(ask.ask)
 app.command("search")(search.search)
 app.command("status")(status.status)
 app.command("rm")(rm.rm)
+app.command("threads")(threads.threads)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("eval")(evaluate.evaluate)

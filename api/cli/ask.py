@@ -22,6 +22,7 @@ def ask(
     question: Annotated[str, typer.Argument(help="What you want to know.")],
     doc: Annotated[list[str] | None, typer.Option(help="Ask only this document (name or id).")] = None,
     thread: Annotated[str | None, typer.Option(help="Continue the conversation of this name.")] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Tell how the answer came about.")] = False,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -40,6 +41,10 @@ def ask(
             answer = await told(door, question, documents=documents, thread=thread, quiet=as_json)
         if as_json:
             print_json(answer)
+        elif trace:
+            from api.cli.trace import tell
+
+            tell(console(stderr=False), answer)
         return 3 if answer.kind == "refusal" else 0
 
     run(verb, as_json=as_json)

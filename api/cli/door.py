@@ -29,11 +29,14 @@ from api.schemas import (
     OutcomesOut,
     RemovedOut,
     StatusOut,
+    ThreadOut,
+    ThreadsOut,
     answer_out,
     citation_out,
     document_out,
     hits_out,
     outcome_out,
+    thread_out,
 )
 from api.settings import ApiSettings
 from api.status import status_of
@@ -123,6 +126,18 @@ class Door(Protocol):
         """List the documents."""
         ...
 
+    async def threads(self) -> list[str]:
+        """List the conversations that are kept."""
+        ...
+
+    async def thread(self, name: str) -> ThreadOut:
+        """Return a conversation; without turns where there is none."""
+        ...
+
+    async def forget(self, name: str) -> bool:
+        """Delete a conversation; False: there is none."""
+        ...
+
     async def status(self) -> StatusOut:
         """Say what the house has, holds and lacks."""
         ...
@@ -189,8 +204,7 @@ class LocalDoor:
     async def ask(
         self, question: str, *, documents: Sequence[str] | None, thread: str | None
     ) -> AsyncGenerator[Told, None]:
-        thread_id = None if thread is None else f"{self._settings.tenant}:{thread}"
-        asked = Question(text=question, scope=await self.scope(documents), thread_id=thread_id)
+        asked = Question(text=question, scope=await self.scope(documents), thread_id=thread)
         async with aclosing(self.house.agent.ask(asked)) as events:
             async for event in events:
                 if isinstance(event, Step):
@@ -222,6 +236,15 @@ class LocalDoor:
 
     async def documents(self) -> list[DocumentOut]:
         return [document_out(d) for d in await self.house.shelf.documents(scope=await self.scope())]
+
+    async def threads(self) -> list[str]:
+        return await self.house.agent.threads(scope=await self.scope())
+
+    async def thread(self, name: str) -> ThreadOut:
+        return thread_out(name, await self.house.agent.thread(name, scope=await self.scope()))
+
+    async def forget(self, name: str) -> bool:
+        return await self.house.agent.forget(name, scope=await self.scope())
 
     async def status(self) -> StatusOut:
         return await status_of(self.house, scope=await self.scope())
@@ -282,16 +305,33 @@ class RemoteDoor:
         return OutcomesOut.model_validate({"documents": told["documents"]}).documents[0]
 
     async def remove(self, document_id: str) -> bool:
+        return await self._removed(f"/v1/documents/{document_id}")
+
+    async def documents(self) -> list[DocumentOut]:
+        return DocumentsOut.model_validate(await self._call("GET", "/v1/documents")).documents
+
+    async def threads(self) -> list[str]:
+        return ThreadsOut.model_validate(await self._call("GET", "/v1/threads")).threads
+
+    async def thread(self, name: str) -> ThreadOut:
         try:
-            told = await self._call("DELETE", f"/v1/documents/{document_id}")
+            return ThreadOut.model_validate(await self._call("GET", f"/v1/threads/{name}"))
+        except ServerSays as error:
+            if error.code == "not_found":
+                return ThreadOut(id=name, turns=[])
+            raise
+
+    async def forget(self, name: str) -> bool:
+        return await self._removed(f"/v1/threads/{name}")
+
+    async def _removed(self, path: str) -> bool:
+        try:
+            told = await self._call("DELETE", path)
         except ServerSays as error:
             if error.code == "not_found":
                 return False
             raise
         return bool(RemovedOut.model_validate(told).removed)
-
-    async def documents(self) -> list[DocumentOut]:
-        return DocumentsOut.model_validate(await self._call("GET", "/v1/documents")).documents
 
     async def status(self) -> StatusOut:
         return StatusOut.model_validate(await self._call("GET", "/v1/status"))

@@ -2,6 +2,7 @@
 
 import { ask } from "/web/client.js";
 import { byId, count, make, say, seconds } from "/web/dom.js";
+import { line } from "/web/trace.js";
 import * as viewer from "/web/viewer.js";
 
 const KEPT = "pagewarden.talk";
@@ -13,7 +14,7 @@ const STOPS = {
   empty_library: "Nothing on the shelf yet",
   budget: "Out of time",
 };
-const WRITERS = { served: "written by the served model", local: "written by the local model", quotes: "quoted from the documents" };
+const WRITERS = { served: "written by the served model", local: "written by the local model", quotes: "quoted from the documents", code: "told by the library itself" };
 
 const talk = [];
 let running = null;
@@ -155,7 +156,8 @@ function conclude(view, turn) {
   view.turn.citations = answer.citations;
   view.turn.removeAttribute("aria-busy");
   view.turn.classList.add("done");
-  if (!view.list.children.length) for (const step of turn.steps) stepLine(view, step.description, step.ms);
+  if (answer.steps?.length) view.list.replaceChildren(...answer.steps.map(line));
+  else if (!view.list.children.length) for (const step of turn.steps) stepLine(view, step.description, step.ms);
   view.steps.open = false;
   view.summary.textContent = summed(turn);
   if (answer.kind === "answer") {
@@ -163,7 +165,7 @@ function conclude(view, turn) {
   } else {
     view.answer.replaceChildren(notice(answer));
   }
-  view.after.replaceChildren(...[dropped(answer), sources(view), actions(view, turn)].filter(Boolean));
+  view.after.replaceChildren(...[dropped(answer), sources(view), nearest(answer), actions(view, turn)].filter(Boolean));
   if (viewer.isOpen() && answer.citations[0] && turn === latest) viewer.showCitation(answer.citations, 0);
   say(answer.kind === "answer"
     ? `Answer ready: ${count(answer.sentences.length, "sentence")}, ${count(answer.citations.length, "source")}.` : answer.text);
@@ -208,6 +210,16 @@ function sources(view) {
       make("span", { className: "score", title: "How well it matched, comparable within this answer only" }, cited.score.toFixed(2))),
   ));
   return make("ol", { className: "sources", "aria-label": "Sources" }, ...cards);
+}
+
+/** The pages that came nearest to an answer that there is not. */
+function nearest({ nearest: pages = [] }) {
+  if (!pages.length) return null;
+  const cards = pages.map((cited, place) => make("li", {}, make("button", { type: "button", className: "source", onclick: () => viewer.showCitation(pages, place) },
+    make("span", { className: "what" },
+      make("span", { className: "place" }, make("b", {}, cited.name), ` · page ${cited.page_no}`),
+      make("span", { className: "words" }, cited.quote)))));
+  return make("section", {}, make("p", { className: "dropped" }, "What came nearest, and is no answer:"), make("ol", { className: "sources", "aria-label": "Nearest pages" }, ...cards));
 }
 
 function actions(view, turn) {

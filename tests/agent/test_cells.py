@@ -111,7 +111,8 @@ def test_a_percent_sign_in_a_column_of_its_own_belongs_to_the_figure_before_it()
 
 def test_a_label_that_is_a_figure_keeps_its_head_out() -> None:
     table = read_table(
-        "Offset | Size | Meaning\nOffset: 72 | Size: 20 | Meaning: Reserved\nOffset: 92 | Size: 4 | Meaning: Version"
+        "Offset | Size | Meaning\nOffset: 72 | Size: 20 | Meaning: Reserved\n"
+        "Offset: 92 | Size: 4 | Meaning: Version"
     )
     assert [row.name for row in table.rows] == ["72", "92"]
     assert table.rows[0].cells[1].text == "Reserved"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from agent.definition import defined
 from agent.figures import plain
-from agent.metrics import item_of, metric_in, rank
+from agent.labels import item_of, rank
+from agent.metrics import metric_in
 from agent.state import Operand, Sum
 from agent.sums import again, shown, worth
 
@@ -97,11 +98,13 @@ def test_points_need_percentages() -> None:
             "[revenue@2019]/({pp&e@2018,2019})",
         ),
         (
-            "Define unadjusted EBITDA as unadjusted operating income + depreciation and amortization [from cash flow statement].",
+            "Define unadjusted EBITDA as unadjusted operating income + depreciation and amortization [from "
+            "the cash flow statement].",
             "[unadjusted operating income]+[depreciation and amortization]",
         ),
         (
-            "DPO is defined as: 365 * (average accounts payable between FY2015 and FY2016) / (FY2016 COGS + change in inventory between FY2015 and FY2016).",
+            "DPO is defined as: 365 * (average accounts payable between FY2015 and FY2016) / (FY2016 COGS + "
+            "change in inventory between FY2015 and FY2016).",
             "365*({accounts payable@2015,2016})/([cogs@2016]+([inventory@2016]-[inventory@2015]))",
         ),
         (

@@ -13,10 +13,11 @@ import ormsgpack
 import pytest
 
 from agent.errors import ThreadCorrupt
-from agent.records import Question
+from agent.records import Answer, Question
 from agent.run import GuardedAgent
 from agent.settings import AgentSettings
-from agent.threads import Threads
+from agent.state import MOST_TURNS, StoredTurn, remembered
+from agent.threads import WITHDRAWN, Threads
 from tests.fakes import SCOPE, FakeLibrary, FakeModel, FakeRails, a_chunk, a_document
 
 pytestmark = pytest.mark.anyio
@@ -25,9 +26,15 @@ REPORT = a_document()
 PLANT = a_chunk("The plant in Marlow opened in 1987. It employs 240 people.", document=REPORT)
 
 
-def an_agent(threads: Threads, model: FakeModel) -> GuardedAgent:
+OTHER = a_document("other.pdf")
+MILL = a_chunk("The mill in Ashby closed.", document=OTHER)
+
+
+def an_agent(
+    threads: Threads, model: FakeModel | None, *, library: FakeLibrary | None = None
+) -> GuardedAgent:
     return GuardedAgent(
-        library=FakeLibrary(shelf=[(REPORT, [PLANT])]),
+        library=library or FakeLibrary(shelf=[(REPORT, [PLANT])]),
         rails=FakeRails(),
         model=model,
         settings=AgentSettings(),
@@ -68,6 +75,83 @@ async def test_a_deleted_thread_leaves_nothing(tmp_path: Path) -> None:
         await an_agent(threads, FakeModel(says=["NOT FOUND"])).answer(question)
         await threads.delete("acme/t1")
         assert await threads.turns("acme/t1") == []
+
+
+async def asked(agent: GuardedAgent, *texts: str) -> list[Answer]:
+    question = Question(text="", scope=SCOPE, thread_id="t1")
+    return [await agent.answer(replace(question, text=text)) for text in texts]
+
+
+async def test_a_thread_is_listed_shown_and_forgotten_by_its_tenant_alone(tmp_path: Path) -> None:
+    async with Threads.open(tmp_path / "threads.sqlite") as threads:
+        agent = an_agent(threads, FakeModel(says=["The plant in Marlow opened in 1987 [1]."]))
+        await asked(agent, "When did the plant in Marlow open?")
+        assert await agent.threads(scope=SCOPE) == ["t1"]
+        assert [turn.text for turn in await agent.thread("t1", scope=SCOPE)] == [
+            "When did the plant in Marlow open?",
+            "The plant in Marlow opened in 1987. [1]",
+        ]
+        for tenant in ("other", "acm", "acme/"):
+            stranger = replace(SCOPE, tenant=tenant)
+            assert await agent.threads(scope=stranger) == []
+            assert await agent.thread("t1", scope=stranger) == ()
+            assert not await agent.forget("t1", scope=stranger)
+        assert await agent.forget("t1", scope=SCOPE)
+        assert await agent.threads(scope=SCOPE) == []
+        assert not await agent.forget("t1", scope=SCOPE)
+
+
+async def test_a_sentence_is_withdrawn_with_the_document_that_it_stood_on(tmp_path: Path) -> None:
+    async with Threads.open(tmp_path / "threads.sqlite") as threads:
+        model = FakeModel(says=["The plant in Marlow opened in 1987 [1]."])
+        agent = an_agent(threads, model)
+        await asked(agent, "When did the plant in Marlow open?")
+        library = agent._library
+        assert isinstance(library, FakeLibrary)
+        library.shelf[:] = [(OTHER, [MILL])]
+        assert [turn.text for turn in await agent.thread("t1", scope=SCOPE)][1] == WITHDRAWN
+        model.says, model.asked = ["NOT FOUND"], []
+        await asked(agent, "And how many people does it employ?")
+        assert model.asked
+        assert all("1987" not in message.text for prompt in model.asked for message in prompt)
+
+
+async def test_a_follow_up_uses_the_evidence_of_the_turn_before(tmp_path: Path) -> None:
+    noise = [a_chunk(f"People employ tools {n} times.", document=REPORT, place=n + 5) for n in range(9)]
+    library = FakeLibrary(shelf=[(REPORT, [PLANT, *noise])])
+    async with Threads.open(tmp_path / "threads.sqlite") as threads:
+        agent = an_agent(threads, None, library=library)
+        first, second = await asked(
+            agent, "When did the plant in Marlow open?", "How many tools did they employ?"
+        )
+        assert first.citations[0].chunk_id == PLANT.id
+        kept = next(step.facts["kept"] for step in second.steps if step.node == "screen_evidence")
+        assert "report.pdf p. 1" in kept  # type: ignore[operator]
+        state = await agent._conversing.aget_state({"configurable": {"thread_id": "acme/t1"}})  # type: ignore[union-attr]
+        assert PLANT.id in [one["chunk_id"] for one in state.values["evidence"]]
+
+
+async def test_evidence_of_earlier_turns_is_screened_again(tmp_path: Path) -> None:
+    async with Threads.open(tmp_path / "threads.sqlite") as threads:
+        agent = an_agent(threads, None)
+        await asked(agent, "When did the plant in Marlow open?")
+        rails = agent._rails
+        assert isinstance(rails, FakeRails)
+        rails.seen.clear()
+        await asked(agent, "And where does it say that?")
+        assert PLANT.text in [text for hop, text, _ in rails.seen if hop == "evidence"]
+
+
+async def test_a_thread_stays_small(tmp_path: Path) -> None:
+    async with Threads.open(tmp_path / "threads.sqlite") as threads:
+        agent = an_agent(threads, FakeModel(says=["NOT FOUND"]))
+        for _ in range(4):
+            await asked(agent, "When did the plant in Marlow open?")
+        rows = await threads._rows("SELECT checkpoint_id FROM checkpoints")
+        assert len(rows) == 1
+    turns: list[StoredTurn] = [{"role": "user", "text": str(n)} for n in range(MOST_TURNS)]
+    assert [t["text"] for t in remembered(turns, [{"role": "user", "text": "new"}])][-2:] == ["99", "new"]
+    assert len(remembered(turns, turns)) == MOST_TURNS
 
 
 async def test_a_forged_row_runs_nothing_and_its_thread_is_corrupt(tmp_path: Path) -> None:

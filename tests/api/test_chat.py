@@ -172,7 +172,7 @@ async def test_a_caller_narrows_the_scope_and_names_a_thread_of_its_tenant(
     async with client() as http:
         await http.post("/v1/chat/completions", json=ASKED | {"pagewarden": own})
     assert agent.asked[0].scope.documents == ("x",)
-    assert agent.asked[0].thread_id == "default:t1"
+    assert agent.asked[0].thread_id == "t1"
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,10 @@ def test_the_answer_has_exactly_the_fields_that_were_promised() -> None:
             "vision",
             "languages",
             "trace_id",
+            "confidence",
+            "searched",
+            "nearest",
+            "steps",
         ]
     )
     assert sorted(schema["$defs"]["CitationOut"]["properties"]) == sorted(

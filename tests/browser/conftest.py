@@ -142,6 +142,28 @@ HELD = replace(a_document("report.pdf", tenant="default"), pages=5)
 NOTES = replace(a_document("notes.md", tenant="default"), pages=2)
 
 
+STORY = (
+    Step(
+        node="plan",
+        label="Planned by rules: “Spending in 2023?”",
+        ms=1.0,
+        facts={
+            "by": "rules",
+            "standalone": "Spending in 2023?",
+            "queries": ["Spending in 2023?"],
+            "leans": True,
+        },
+    ),
+    Step(
+        node="retrieve",
+        label="Searched “Spending in 2023?”",
+        ms=46.0,
+        facts={"hits": [{"name": "report.pdf", "page_no": 2, "score": 1.5, "dense": 0.81, "rerank": -3.25}]},
+    ),
+    Step(node="verify", label="Left out a sentence: figures", ms=2.0, facts={"dropped": "figures"}),
+)
+
+
 @pytest.fixture
 def agent() -> FakeAgent:
     """Script an answer, an abstention, a refusal, an attack, and one that takes for ever."""
@@ -166,6 +188,7 @@ def agent() -> FakeAgent:
             "nothing": telling(
                 an_answer(kind="abstention", text="No evidence.", reason="no_evidence"), *steps
             ),
+            "story": telling(replace(an_answer(two[0], citations=cited[:1]), steps=STORY), *STORY),
             "forbidden": telling(an_answer(kind="refusal", text="Stopped.", reason="override")),
             "forever": steps * 500,
         },

@@ -15,6 +15,19 @@ pytestmark = pytest.mark.browser
 DONE = "document.querySelector('.turn.done') !== null"
 
 
+def test_a_finished_answer_tells_how_it_came_about(tab: Tab, page: str) -> None:
+    tab.open(page)
+    tab.ask("story")
+    tab.wait(DONE)
+    assert tab.run("document.querySelector('.steps').open") is False
+    tab.run("document.querySelector('.steps summary').click()")
+    told = tab.run("document.querySelector('.steps ol').innerText")
+    assert "means: Spending in 2023?" in told
+    assert "report.pdf, page 2 1.50" in told
+    assert "meaning 0.81 · reread -3.25" in told
+    assert "Left out a sentence: figures" in told
+
+
 def test_an_answer_shows_its_steps_chips_sources_and_the_cited_region(tab: Tab, page: str) -> None:
     tab.open(page)
     tab.ask("spending")

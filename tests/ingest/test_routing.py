@@ -103,6 +103,9 @@ def test_years_and_quarters_are_read(text: str, periods: set[Period]) -> None:
         ("2001.03131.pdf", set(), set()),
         ("936c0e2c2e6c8e0c07c51bfaf7fd0a83.pdf", set(), set()),
         ("4983.txt", set(), set()),
+        ("3M_2018_10K.pdf", {"3m"}, {Period(2018)}),
+        ("HP 2019.pdf", {"hp"}, {Period(2019)}),
+        ("notes us 12a.pdf", {"notes", "notesus"}, set()),
         (".pdf", set(), set()),
         ("", set(), set()),
     ],
@@ -111,9 +114,29 @@ def test_a_name_is_read(name: str, names: set[str], periods: set[Period]) -> Non
     assert (card(name).names, card(name).periods) == (names, periods)
 
 
+@pytest.mark.parametrize(
+    ("question", "name"),
+    [
+        ("What did 3M sell?", 1.0),
+        ("what did 3m sell", 0.0),
+        ("Is HP profitable?", 1.0),
+        ("Is Kontor profitable?", 0.5),
+        ("Is kontor profitable?", 0.0),
+        ("Is Kontorhaus profitable?", 1.0),
+        ("is kontorhaus profitable?", 0.5),
+        ("The US and the report", 0.0),
+    ],
+)
+def test_short_names_and_beginnings_want_a_capital(question: str, name: float) -> None:
+    shelf = [
+        a_document(one) for one in ("3M_2018.pdf", "HP_2019.pdf", "KONTORHAUS_2019.pdf", "US_report.pdf")
+    ]
+    assert max((one.name for one in Cards(shelf).fits(question).values()), default=0.0) == name
+
+
 def test_the_fourth_quarter_tells_of_the_year_and_other_quarters_half_of_it() -> None:
     shelf = [a_document(f"ACME_2023{suffix}.pdf") for suffix in ("Q4", "Q1", "", "_draft")]
     found = Cards([*shelf, a_document("x.pdf")]).fits("Acme in 2023")
     assert [found[one.id] for one in shelf] == [
-        Fit(name=1.0, period=period, kind=0.0) for period in (1.0, 0.5, 1.0, 1.0)
+        Fit(name=1.0, period=period) for period in (1.0, 0.5, 1.0, 1.0)
     ]
