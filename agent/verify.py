@@ -43,7 +43,8 @@ async def verify(state: State, runtime: Runtime[Run]) -> State:
     confidence = round(calibration().confidence(found), 4)
     run.confidence = max(run.confidence, confidence)
     facts = {"confidence": confidence, "signs": {name: round(value, 4) for name, value in found.items()}}
-    if not _sure(confidence, run):
+    # A sum was proven cell by cell, which is surer than any sign.
+    if not carried.get("sums") and not _sure(confidence, run):
         update = dropped(state, "unsure")
         return update | {"facts": {**update["facts"], **facts}}
     return {"draft": carried, "told": f"Checked a sentence: {confidence:.2f} sure", "facts": facts}

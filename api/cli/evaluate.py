@@ -86,6 +86,7 @@ def evaluate(
             ask=not (retrieval_only or beir is not None),
             without_gold=without_gold,
             resume=resume,
+            apart=frozenset(path.resolve() for path in (questions, ids, gate, resume) if path is not None),
         )
         if without_gold and not course.ask:
             raise Usage("--without-gold is about answers: leave --retrieval-only and --beir out.")
@@ -127,6 +128,8 @@ class _Course:
     ask: bool
     without_gold: bool = False
     resume: Path | None = None
+    #: The evaluation's own files: beside the documents they would give the answers away.
+    apart: frozenset[Path] = frozenset()
 
 
 def _asked(
@@ -163,7 +166,12 @@ async def _scored(
     async with open_house(settings) as house:
         door = LocalDoor(house, settings)
         if documents is not None:
-            await shelve(door, listed([documents], apart=settings.home), collection=None, progress=True)
+            files = [
+                (path, name)
+                for path, name in listed([documents], apart=settings.home)
+                if path.resolve() not in course.apart
+            ]
+            await shelve(door, files, collection=None, progress=True)
         if texts:
             await _shelve_texts(door, texts)
         agent = house.agent

@@ -35,7 +35,9 @@ def an_agent(
     *, model: FakeModel | None = None, rails: FakeRails | None = None, library: FakeLibrary | None = None
 ) -> GuardedAgent:
     library = library or FakeLibrary(shelf=[(REPORT, [TABLE, PROSE])])
-    return GuardedAgent(library=library, rails=rails or FakeRails(), model=model, settings=AgentSettings())
+    return GuardedAgent(
+        library=library, rails=rails or FakeRails(), model=model, settings=AgentSettings(min_confidence=0.0)
+    )
 
 
 def a_question(text: str, **more: object) -> Question:
@@ -221,7 +223,7 @@ async def test_eyes_are_asked_for_what_the_words_do_not_say_within_their_budget(
     await an_agent(library=library).answer(a_question("Is the tower in Figure 3 striped?"))
     [(question, max_tokens)] = library.asked_of_eyes
     assert question.endswith("says nothing of: striped.")
-    assert max_tokens == AgentSettings().look_tokens
+    assert max_tokens == AgentSettings(min_confidence=0.0).look_tokens
 
 
 async def test_the_statements_of_a_measure_are_searched_in_the_document_that_was_found_first() -> None:

@@ -31,7 +31,17 @@ if TYPE_CHECKING:
 _FOLDS = 8
 _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0)
 _TARGET = Path(__file__).resolve().parents[2] / "agent" / "calibration.toml"
-#: Least share of unanswerable questions on which it must abstain.
+#: The signs that get a weight; the others are told with their own AUC, for whoever has more questions.
+_SIGNS = (
+    "covered_page",
+    "covered_chunk",
+    "specifics_page",
+    "specifics_chunk",
+    "chunk_reads",
+    "first",
+    "fits",
+)
+#: Share of unanswerable questions on which it abstains, for whoever wants a stricter threshold.
 _RECALL = 0.9
 
 Floats = NDArray[np.float64]
@@ -97,25 +107,30 @@ def at(found: Sequence[Row], p: dict[str, float], threshold: float) -> dict[str,
         "coverage": covered / max(1, len(able)),
         "match_when_answered": sum(row.right for row in given) / max(1, len(given)),
         "right_kept": sum(row.right for row in given) / max(1, sum(row.right for row in found)),
+        "placed_kept": sum(row.placed for row in given) / max(1, sum(row.placed for row in found)),
         "abstention_recall": stopped / max(1, len(unable)),
         "abstention_precision": stopped / max(1, silent),
     }
 
 
-def tell(found: list[Row], *, write: bool) -> None:
+def tell(found: list[Row], *, label: str, write: bool) -> None:
     """Fit, cross-validate, print the curve, and write the weights where wanted."""
     shown = [row for row in found if row.signs is not None]
-    names = sorted(shown[0].signs or ())
+    names = list(_SIGNS)
     x = np.array([[row.signs[name] for name in names] for row in shown if row.signs], dtype=np.float64)
-    y = np.array([row.right for row in shown], dtype=np.float64)
+    y = np.array([row.right or (label == "page" and row.placed) for row in shown], dtype=np.float64)
     groups = [row.doc for row in shown]
-    print(f"{len(found)} questions, {len(shown)} answered, {int(y.sum())} right")
+    print(
+        f"{len(found)} questions, {len(shown)} answered, {sum(row.right for row in shown)} right, "
+        f"{sum(row.placed for row in shown)} on a page that holds the answer"
+    )
     trials = {penalty: predicted(x, y, groups, penalty=penalty) for penalty in _PENALTIES}
     for penalty, p in trials.items():
         print(f"penalty {penalty:5}: log loss {loss(p, y):.4f}, AUC {auc(p, y):.3f}")
     penalty = min(_PENALTIES, key=lambda one: loss(trials[one], y))
     p = trials[penalty]
-    for name, column in zip(names, x.T, strict=True):
+    for name in sorted(shown[0].signs or ()):
+        column = np.array([row.signs.get(name, 0.0) for row in shown if row.signs])
         print(f"  {name:16} alone AUC {auc(column, y):.3f}")
     by_id = {row.id: float(one) for row, one in zip(shown, p, strict=True)}
     curve = [at(found, by_id, float(t)) for t in np.quantile(p, np.linspace(0, 0.98, 25))]
@@ -123,16 +138,31 @@ def tell(found: list[Row], *, write: bool) -> None:
         print("  ".join(f"{name} {value:.3f}" for name, value in point.items()))
     area = scores.aurc(list(zip(map(float, p), map(bool, y), strict=True)))
     print(f"AURC of the answers given {area:.4f}")
-    fits = [point for point in curve if point["abstention_recall"] >= _RECALL]
-    chosen = fits[0] if fits else curve[-1]
+    kept = "right_kept" if label == "right" else "placed_kept"
+    strict = next((point for point in curve if point["abstention_recall"] >= _RECALL), curve[-1])
+    print(
+        f"for abstention recall {_RECALL}:",
+        "  ".join(f"{name} {value:.3f}" for name, value in strict.items()),
+    )
+    # Youden's: what is lost of the good answers weighs as much as what is stopped of the others.
+    chosen = max(curve, key=lambda point: point["abstention_recall"] + point[kept])
     print("chosen:", "  ".join(f"{name} {value:.3f}" for name, value in chosen.items()))
     if write:
-        _TARGET.write_text(_file(names, x, y, penalty=penalty, chosen=chosen, n=len(found)), "utf-8")
+        _TARGET.write_text(
+            _file(names, x, y, label=label, penalty=penalty, chosen=chosen, n=len(found)), "utf-8"
+        )
         print(f"wrote {_TARGET.name}")
 
 
 def _file(
-    names: Sequence[str], x: Floats, y: Floats, *, penalty: float, chosen: dict[str, float], n: int
+    names: Sequence[str],
+    x: Floats,
+    y: Floats,
+    *,
+    label: str,
+    penalty: float,
+    chosen: dict[str, float],
+    n: int,
 ) -> str:
     """Return the file's text, its weights for signs as they come (not standardised)."""
     mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
@@ -140,10 +170,12 @@ def _file(
     weights = beta[1:] / spread
     bias = beta[0] - float(weights @ mean)
     told = ", ".join(f"{name} {value:.2f}" for name, value in chosen.items() if name != "threshold")
+    meant = "right" if label == "right" else "right or on a page that holds the answer"
     lines = [
-        f"# Weights of agent/confidence.py, made by tests/bench/calibrate.py on {n} questions, {len(y)}",
-        f"# answered, {int(y.sum())} rightly; L2 penalty {penalty:g}. Cross-validated by document, at the",
-        f"# threshold: {told}.",
+        f"# Weights of agent/confidence.py, made by tests/bench/calibrate.py on {n} questions: {len(y)} were",
+        f"# answered, {int(y.sum())} of them {meant}, which is what the confidence tells the chance of.",
+        f"# L2 penalty {penalty:g}. Cross-validated by document, at the threshold:",
+        f"# {told}.",
         f"threshold = {chosen['threshold']:.4f}",
         f"bias = {bias:.4f}",
         "",
@@ -156,21 +188,22 @@ def _file(
 def main() -> None:
     """Collect what is missing, then fit."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("questions", type=Path, nargs="?")
-    parser.add_argument("--home", type=Path)
+    parser.add_argument("questions", type=Path)
+    parser.add_argument("--home", type=Path, help="ask what was not asked yet; without it, only fit")
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--model", default="none")
     parser.add_argument("--most", type=int, default=80)
+    parser.add_argument("--label", choices=("right", "page"), default="right")
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
     prepare()  # before anything that imports LangGraph
     from tests.bench.calibration_runs import collect, rows
 
-    if chosen.questions is not None:
+    if chosen.home is not None:
         chosen.runs.mkdir(parents=True, exist_ok=True)
         collecting = (chosen.questions, chosen.home, chosen.runs)
         anyio.run(lambda: collect(*collecting, model=chosen.model, most=chosen.most))
-    tell(rows(chosen.runs), write=chosen.write)
+    tell(rows(chosen.runs, chosen.questions), label=chosen.label, write=chosen.write)
 
 
 if __name__ == "__main__":

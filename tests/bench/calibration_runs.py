@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,8 @@ class Row:
     #: None where nothing was written that stands.
     signs: dict[str, float] | None
     right: bool
+    #: Whether it cites a page that holds the answer.
+    placed: bool
 
 
 def order(id_: str) -> str:
@@ -70,15 +72,13 @@ async def collect(questions: Path, home: Path, runs: Path, *, model: str, most: 
         )
         able = [gold for gold in golds if gold.answerable and gold.places]
         for i, gold in enumerate(golds):
-            unranked = gold.model_copy(
-                update={"evidence_pages": ()}
-            )  # searching again would tell nothing new
+            unranked = gold.model_copy(update={"evidence_pages": ()})  # ranking pages would tell nothing here
             async for score in evaluate(bold, [unranked], held, scope=scope, ask=True, known=own.scores):
                 own.add(score)
                 print(len(own.scores), score.right, score.gold.question[:80], flush=True)
-            if i < min(most, len(able)):
-                # Rules alone stop nearly all of these: one in four keeps an eye on that.
-                strays = [moved(able[i], sorted(held))] if i % 4 == 0 else []
+            if i < min(most, len(able)) and i % 2 == 0:
+                # Rules alone stop nearly all of the strays: one in eight keeps an eye on that.
+                strays = [moved(able[i], sorted(held))] if i % 8 == 0 else []
                 async for score in evaluate(bold, strays, held, scope=scope, ask=True, known=away.scores):
                     away.add(score)
                 async for score in evaluate_without_gold(
@@ -87,28 +87,31 @@ async def collect(questions: Path, home: Path, runs: Path, *, model: str, most: 
                     hidden.add(score)
 
 
-def rows(runs: Path) -> list[Row]:
-    """Read what was collected."""
+def rows(runs: Path, questions: Path) -> list[Row]:
+    """Read what was collected; which pages hold the answers stands in `questions`."""
+    golds = {gold.id: gold for gold in load(questions)}
     found = []
     for path in sorted(runs.glob("*.jsonl")):
         head = path.read_text("utf-8").partition("\n")[0]
         run = json.loads(head)["run"]
-        found += [_row(score) for score in Kept(path, run=run).scores.values()]
+        found += [_row(score, path.stem, golds) for score in Kept(path, run=run).scores.values()]
     return found
 
 
-def _row(score: Score) -> Row:
+def _row(score: Score, of: str, golds: Mapping[str, Gold]) -> Row:
     answer = score.answer
     assert answer is not None
     checked = [
         step.facts["signs"] for step in answer.steps if step.node == "verify" and "signs" in step.facts
     ]
     shown = checked[0] if checked and answer.kind == "answer" else None
+    cited = {(citation.name, citation.page_no) for citation in answer.citations}
     doc = score.gold.docs[0] if score.gold.docs else ""
     return Row(
-        id=score.gold.id,
+        id=f"{of}/{score.gold.id}",
         doc=doc,
         answerable=score.gold.answerable,
         signs=shown,  # type: ignore[arg-type]
         right=bool(score.right) and answer.kind == "answer",
+        placed=score.gold.answerable and bool(cited & golds[score.gold.id].places),
     )
