@@ -348,7 +348,7 @@ class Shelves:
             dpi=self._settings.image_dpi,
         )
         read_by = await self._registry.read_by(document.id, chunk.page_no)
-        scanned = read_by is None or not read_by.startswith("text-layer")
+        scanned = read_by in ("ocr-layout", "vision-model")
         if not chunk.spans or (scanned and chunk.kind not in ("figure", "table")):
             return View(png=png, text=chunk.text)
         region = widened(Box.around([span.box for span in chunk.spans]))
@@ -356,7 +356,7 @@ class Shelves:
             png=await anyio.to_thread.run_sync(cut_out, png, region),
             text=chunk.text,
             box=region,
-            exact=not scanned and chunk.kind != "figure",
+            exact=read_by == "text-layer" and chunk.kind != "figure",
         )
 
     async def _with_image(self, document_id: str, page_no: int, *, scope: Scope) -> Document | None:
