@@ -6,7 +6,7 @@ result alone would let foreign points crowd out one's own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
@@ -46,7 +46,7 @@ class Found:
     """A chunk as the index returns it, with the scores of the legs that saw it."""
 
     chunk: Chunk
-    #: Cosine in [-1, 1]; None where the dense leg did not bring it.
+    #: Cosine in [-1, 1], also of what only the words brought; None where it is gone meanwhile.
     dense: float | None
     #: BM25, >= 0, unnormalised; None where the sparse leg did not bring it.
     sparse: float | None
@@ -165,15 +165,21 @@ class Payload(BaseModel):
         )
 
 
-def found(dense: dict[str, tuple[float, Payload]], sparse: dict[str, tuple[float, Payload]]) -> list[Found]:
-    """Unite two legs, each chunk id → (score, payload)."""
+def found(
+    dense: Mapping[str, tuple[float, Payload]],
+    sparse: Mapping[str, tuple[float, Payload]],
+    *,
+    beside: Mapping[str, float],
+) -> list[Found]:
+    """Unite two legs, chunk id → (score, payload); `beside`: cosines of what only the sparse leg brought."""
+    cosines = {chunk_id: score for chunk_id, (score, _) in dense.items()} | dict(beside)
     return [
         Found(
             chunk=payload.chunk(chunk_id),
-            dense=dense[chunk_id][0] if chunk_id in dense else None,
+            dense=cosines.get(chunk_id),
             sparse=sparse[chunk_id][0] if chunk_id in sparse else None,
         )
-        for chunk_id, (_, payload) in (sparse | dense).items()
+        for chunk_id, (_, payload) in ({**sparse, **dense}).items()
     ]
 
 

@@ -9,7 +9,7 @@ BM25's IDF is counted over the caller's tenant only: what another tenant shelves
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -174,8 +174,19 @@ class EdgeIndex:
             )
             for leg, using in zip(legs, (self._vector_name, SPARSE), strict=True)
         ]
-        dense, sparse = self._shard.query_batch(edge.QueryBatchRequest(requests))
-        return found(_scored(dense), _scored(sparse))
+        dense, sparse = (_scored(leg) for leg in self._shard.query_batch(edge.QueryBatchRequest(requests)))
+        return found(dense, sparse, beside=self._cosines(vector, sparse.keys() - dense.keys(), scope))
+
+    def _cosines(self, vector: NDArray[np.float32], chunk_ids: Set[str], scope: Scope) -> dict[str, float]:
+        """Score points that only the words brought."""
+        if not chunk_ids:
+            return {}
+        request = edge.QueryRequest(
+            limit=len(chunk_ids),
+            query=edge.Query.Nearest(vector.tolist(), using=self._vector_name),
+            filter=edge.Filter(must=[_allowed(scope), edge.HasIdCondition(set(chunk_ids))]),
+        )
+        return {str(point.id): float(point.score) for point in self._shard.query(request)}
 
     def _scroll(self, wanted: edge.Filter) -> list[Chunk]:
         payloads: dict[str, Payload] = {}

@@ -7,7 +7,7 @@ over the caller's tenant only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -96,7 +96,26 @@ class ServerIndex:
         with _translated():
             legs = await self._client.query_batch_points(self._collection, requests=[dense_leg, sparse_leg])
         dense, sparse = (_scored(leg.points) for leg in legs)
-        return found(dense, sparse)
+        return found(dense, sparse, beside=await self._cosines(vector, sparse.keys() - dense.keys(), scope))
+
+    async def _cosines(
+        self, vector: NDArray[np.float32], chunk_ids: Set[str], scope: Scope
+    ) -> dict[str, float]:
+        """Score points that only the words brought."""
+        if not chunk_ids:
+            return {}
+        with _translated():
+            reply = await self._client.query_points(
+                self._collection,
+                query=vector.tolist(),
+                using=self._vector_name,
+                query_filter=models.Filter(
+                    must=[_allowed(scope), models.HasIdCondition(has_id=sorted(chunk_ids))]
+                ),
+                limit=len(chunk_ids),
+                with_payload=False,
+            )
+        return {str(point.id): float(point.score) for point in reply.points}
 
     async def chunks(self, *, document_id: str, revision: str, page_no: int | None = None) -> list[Chunk]:
         """Return a revision's chunks (of one page, or all), in page order then place."""
