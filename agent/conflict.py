@@ -28,6 +28,12 @@ _ONCE = re.compile(
     re.I,
 )
 _LETTER = re.compile(r"(?<!^)(?<![\w’'-])(?:[A-Za-z]|[A-Za-z]+\d\w*)(?![\w’'-])")
+#: "Table 6", "Unit 8": such a number names something and measures nothing; "May 3" is a date.
+_NAMED = re.compile(
+    r"\b(?!(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec))"
+    r"(?:[A-Z][\w-]*|table|figure|section|chapter|unit|page|step|slide|part|item|level|type|version|number)"
+    r"\.?\s+#?(?P<number>[$€£¥]?\d[\d,]*(?:\.\d+)?%?)"
+)
 _NUMBER = re.compile(r"(?<![\w.])[$€£¥]?\d[\d,]*(?:\.\d+)?%?")
 
 
@@ -109,11 +115,18 @@ def _numbers_differ(ours: str, theirs: str, figures: set[str]) -> bool:
     if len(pairs) != 1:
         return False
     a, b = pairs[0]
+    if a in _names_only(ours) or b in _names_only(theirs):
+        return False
     years = bool(_YEAR.fullmatch(a) and _YEAR.fullmatch(b))
     if years and not _ONCE.search(ours):
         return False
     same = _one_amount(ours, theirs, a, b) or quantities.dates(ours) & quantities.dates(theirs)
     return bool(words.numbers(a) & figures) and not same
+
+
+def _names_only(text: str) -> set[str]:
+    """Return the numbers that stand behind a name."""
+    return {found["number"] for found in _NAMED.finditer(text)}
 
 
 def _one_amount(ours: str, theirs: str, a: str, b: str) -> bool:

@@ -223,10 +223,18 @@ def answers(question: str, source: Source, text: str, *, least: float) -> bool:
         return False
     if _WANTS_NUMBER.search(question) and not words.numbers(text) - words.numbers(question):
         return False
+    if text.rstrip().endswith(":") or _heads_columns(source, text):
+        return False
     told = words.content(text) | words.numbers(text)
     if told <= words.content(question) | words.numbers(question):
         return False
     return len(words.content(text)) >= 2 or bool(words.numbers(text))
+
+
+def _heads_columns(source: Source, text: str) -> bool:
+    """Say whether `text` is a table's row of headers: its first, without a figure, and no cell has a head."""
+    first = next((line for line in source.text.splitlines() if " | " in line), "")
+    return text == first and ": " not in text and not words.numbers(text)
 
 
 def _last(heading: str) -> str:

@@ -69,3 +69,12 @@ async def test_a_row_that_the_question_names_word_for_word_is_the_answer() -> No
 async def test_the_part_that_a_question_numbers_is_quoted_by_its_heading() -> None:
     answer = await answer_to("What is the topic of unit 4?")
     assert answer.sentences[0].text == "UNIT 4: Winter storage"
+
+
+async def test_a_row_of_headers_and_a_line_that_only_leads_on_are_no_answers() -> None:
+    costs = a_chunk("Pump | Price class | Service class\nBlue | low | yearly", document=GUIDE, kind="table")
+    lead = a_chunk("The service class of a pump is one of:", document=GUIDE, place=5)
+    answer = await answer_to("Which price class and service class has a pump?", costs, lead)
+    said = [sentence.text for sentence in answer.sentences]
+    assert "Pump | Price class | Service class" not in said
+    assert not any(text.endswith(":") for text in said)
