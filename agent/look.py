@@ -37,6 +37,9 @@ async def look(state: State, runtime: Runtime[Run]) -> State:
     run = runtime.context
     question = state.get("standalone", state["question"])
     sources = await _worth_a_look(run, state, question)
+    pictured = any(one["kind"] == "figure" for one in state.get("evidence", []))
+    if pictured and _VISUAL.search(question) and not (run.model is not None and run.model.sees_images):
+        run.blind = True
     if not sources:
         return {"told": ""}
     settings = run.settings

@@ -97,8 +97,8 @@ class Answer:
     languages: tuple[str, ...]
     trace_id: str
     steps: tuple[Step, ...] = ()
-    #: How sure it is that the answer is right, in [0, 1], calibrated on known answers; None for
-    #: a refusal.
+    #: How sure it is, in [0, 1], that it is right or cites a page that holds the answer: calibrated on
+    #: questions with known answers. None for a refusal.
     confidence: float | None = None
     #: What was searched for; with an abstention people see that it looked.
     searched: tuple[str, ...] = ()

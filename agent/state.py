@@ -84,7 +84,8 @@ class Operand(TypedDict):
 class Sum(TypedDict):
     """A figure that code computed from cells; `verify` computes it again."""
 
-    #: "difference", "change" and "share" (both in percent), "ratio", "sum", "mean", "max", "min", "count".
+    #: "value", "difference", "change" and "share" (both in percent), "ratio", "sum", "mean", "max", "min",
+    #: "count", or a formula over the operands in their order, "=(a+b)/c".
     op: str
     operands: list[Operand]
     #: As the sentence says it.
