@@ -69,9 +69,9 @@ _PART = re.compile(r"\b([a-z]{4,12})[\s-]+(\d{1,3})\b", re.IGNORECASE)
 
 async def quoted(run: Run, question: str, sources: list[Source], *, least: float) -> list[Drafted]:
     """Return the quotes that answer best, at most two, or one whole list; `least`: words to be shared."""
-    special = _title(question, sources) or _list(question, sources) or _row(question, sources)
-    if special is not None:
-        return [special]
+    whole = asked_for(question, sources)
+    if whole is not None:
+        return [whole]
     able = [(s, text) for s in sources for text in quotable(s) if answers(question, s, text, least=least)]
     scores = await fits(run, question, able)
     ranked = sorted(zip(scores, able, strict=True), key=lambda pair: -pair[0])
@@ -80,6 +80,11 @@ async def quoted(run: Run, question: str, sources: list[Source], *, least: float
         for score, (source, text) in ranked[:2]
         if score >= ranked[0][0] - _NEARLY
     ]
+
+
+def asked_for(question: str, sources: list[Source]) -> Drafted | None:
+    """Return the title, the whole list or the row that a question asks for by its kind or its very words."""
+    return _title(question, sources) or _list(question, sources) or _row(question, sources)
 
 
 def _title(question: str, sources: list[Source]) -> Drafted | None:

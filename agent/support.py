@@ -16,6 +16,7 @@ from agent.state import Source
 Lack = Literal[
     "",
     "uncited",
+    "says_nothing",
     "number_missing",
     "number_misread",
     "name_unknown",
@@ -126,6 +127,14 @@ def units_fit(sentence: str, source: Source, figures: set[str]) -> bool:
     )
 
 
+_OPEN = re.compile(r"\b(?:what|which|who|whom|whose|where|when|how|why|list|name|mention|describe)\b", re.I)
+_OFFERS = re.compile(
+    r"\b(?:or|among|between|either|than|respectively)\b"
+    r"|^\W*(?:is|are|was|were|do|does|did|has|have|can|could)\b",
+    re.I,
+)
+
+
 def claim_of(sentence: str, question: str) -> str:
     """Return what a sentence claims.
 
@@ -211,3 +220,14 @@ def _knower(known: str) -> Callable[[str], bool]:
     """
     apart, together = words.flat(known), words.squashed(known)
     return lambda name: name in apart or (len(name) > 2 and name in together)
+
+
+def says_nothing(sentence: str, question: str) -> bool:
+    """Say whether a sentence only gives a question its own words back ("It operates in the industries").
+
+    Questions that are answered by yes or no, or by one of what they name, want just that.
+    """
+    if _OPEN.search(question) is None or _OFFERS.search(question):
+        return False
+    said = words.content(sentence) | words.numbers(sentence)
+    return not words.negates(sentence) and said <= words.content(question) | words.numbers(question)

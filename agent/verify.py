@@ -22,7 +22,7 @@ from agent.proof import proven
 from agent.rewrite import rewritten
 from agent.settings import ModelChecks
 from agent.state import Drafted, Run, Source, State, dropped
-from agent.support import Lack, claim_of, lack
+from agent.support import Lack, claim_of, lack, says_nothing
 
 
 async def verify(state: State, runtime: Runtime[Run]) -> State:
@@ -95,6 +95,8 @@ async def carry(
     cited = [s for s in sources if s.n in draft["evidence"]]
     if draft.get("sums"):
         return (draft, "") if await proven(draft, cited, run=run, question=question) else (None, "wrong_sum")
+    if says_nothing(text, question):
+        return None, "says_nothing"
     why: Lack = lacks(text, cited) if cited else "uncited"
     claim = claim_of(text, question)
     if not why and await _ranked(claim, cited, sources, run=run):

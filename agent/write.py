@@ -15,7 +15,7 @@ from contextlib import aclosing
 from langgraph.runtime import Runtime
 
 from agent.errors import WriterDown
-from agent.quotes import fits, quotable, quoted
+from agent.quotes import asked_for, fits, quotable, quoted
 from agent.reckon import reckoned
 from agent.records import Step, WrittenBy
 from agent.sheets import one_document, read_sheets
@@ -128,6 +128,10 @@ class LocalWriter:
             return
         for question in asked_of(state):
             released = len(run.citations)
+            if whole := asked_for(question, sources):
+                yield {**whole, "question": question}
+            if len(run.citations) > released:
+                continue  # word for word what was asked for: a model could only shorten it
             for source, text in (await focused(run, question, sources))[: run.settings.local_sources]:
                 run.shown.add(source.chunk.id)
                 start = time.perf_counter()

@@ -1,0 +1,33 @@
+"""A sentence that gives a question its own words back is no answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.support import says_nothing
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [
+        ("What industry does Amcor primarily operate in?", "Amcor primarily operates in the industries."),
+        ("Mention tablet devices used by some hospitals?", "Tablet devices are used by some hospitals."),
+        ("How many employees does the plant have?", "The plant has many employees."),
+    ],
+)
+def test_words_given_back_say_nothing(question: str, sentence: str) -> None:
+    assert says_nothing(sentence, question)
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [
+        ("What industry does Amcor primarily operate in?", "Amcor operates in packaging."),
+        ("How many employees does the plant have?", "The plant has 240 employees."),
+        ("Which is larger, the header or the page?", "The page is larger."),
+        ("Does the plant have employees?", "The plant has employees."),
+        ("Who may read the file?", "The file may not be read."),
+    ],
+)
+def test_what_adds_a_word_a_figure_a_choice_or_a_denial_says_something(question: str, sentence: str) -> None:
+    assert not says_nothing(sentence, question)
