@@ -58,6 +58,32 @@ def defined(question: str) -> str | None:
     return formula if _well_formed(parts) else None
 
 
+#: "X less capex … Define X as …": what is asked for is more than what is defined.
+_DEFINED_TERM = re.compile(r"\bdefine\s+(?P<term>[^.:?]{2,60}?)\s+as\b", re.IGNORECASE)
+_MORE = re.compile(
+    r"\s+(?P<op>less|minus|plus)\s+(?P<other>[\w&-]+(?:\s+(?!for\b|in\b|of\b|at\b|as\b)[\w&-]+)*)",
+    re.IGNORECASE,
+)
+
+
+def asked_for(question: str, formula: str) -> str | None:
+    """Return the formula of what is asked where a definition names only a part of it.
+
+    "X less capex" with X defined is (X) - [capex]; None where what stands beside X is not understood.
+    """
+    found = _DEFINED_TERM.search(question)
+    if found is None:
+        return formula
+    head = question[: found.start()]
+    place = head.casefold().find(found["term"].casefold())
+    rest = head[place + len(found["term"]) :] if place >= 0 else ""
+    if more := _MORE.match(rest):
+        other = _named(more["other"])
+        return f"({formula}){_operator(more['op'])}[{other}]" if other else None
+    beside = re.match(r"\s*(?:%|margins?|ratio|per\b|growth|as an?\b|divided|to\b)", rest, re.IGNORECASE)
+    return None if place < 0 or beside else formula
+
+
 def _operator(token: str) -> str:
     low = token.strip().casefold()
     return _OPERATORS.get(low, low)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
 
-from agent.definition import defined
+from agent.definition import asked_for, defined
 from agent.labels import rank
 from agent.lookup import Asked
 from agent.metrics import Metric, items_of, metric_in
@@ -52,7 +52,8 @@ _MAX_YEARS = 4
 
 
 def by_definition(question: str, asked: Asked, sheets: Sequence[Sheet]) -> Drafted | None:
-    formula = defined(question)
+    part = defined(question)
+    formula = asked_for(question, part) if part is not None else None
     if formula is None:
         return None
     name = _metric_name(question)
