@@ -21,6 +21,7 @@ Lack = Literal[
     "number_misread",
     "name_unknown",
     "denial_missing",
+    "denied",
     "wrong_row",
     "wrong_column",
     "wrong_unit",
@@ -78,6 +79,8 @@ def lack(
         return wrong
     if words.negates(sentence) and not words.negates(held):
         return "denial_missing"
+    if not figures and _denies(cited, sentence):
+        return "denied"
     if wrong := _cells(sentence, cited, figures, claim=f"{question}\n{sentence}"):
         return wrong
     claim = claim_of(sentence, question)
@@ -127,6 +130,18 @@ def units_fit(sentence: str, source: Source, figures: set[str]) -> bool:
     )
 
 
+def _denies(cited: list[Source], sentence: str) -> bool:
+    """Say whether `cited` deny, and nowhere affirm, what the sentence says in the same words."""
+    said = words.content(sentence)
+    if words.negates(sentence) or len(said) < _SAME_LEAST:
+        return False
+    pieces = [piece for source in cited if source.chunk.kind != "table" for piece in _lines(source)]
+    same = [piece for piece in pieces if words.cover(said, words.content(piece)) >= _SAME]
+    return bool(same) and all(words.negates(piece) for piece in same)
+
+
+#: Share of a sentence's words that a passage must have to say the same, and how many it takes to tell.
+_SAME, _SAME_LEAST = 0.8, 3
 _OPEN = re.compile(r"\b(?:what|which|who|whom|whose|where|when|how|why|list|name|mention|describe)\b", re.I)
 _OFFERS = re.compile(
     r"\b(?:or|among|between|either|than|respectively)\b"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent.support import says_nothing
+from agent.state import Source
+from agent.support import lack, says_nothing
+from tests.fakes import a_chunk
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,17 @@ def test_words_given_back_say_nothing(question: str, sentence: str) -> None:
 )
 def test_what_adds_a_word_a_figure_a_choice_or_a_denial_says_something(question: str, sentence: str) -> None:
     assert not says_nothing(sentence, question)
+
+
+def why(sentence: str, text: str) -> str:
+    source = Source(n=1, chunk=a_chunk(text), name="report.pdf", score=1.0, text=text)
+    question = "Does the engine have a storage class for dates?"
+    return lack(sentence, [source], question=question, around=[source], least=0.6, least_short=0.7)
+
+
+def test_what_the_source_denies_in_the_same_words_is_not_affirmed() -> None:
+    denied = "The engine does not have a storage class for dates and times."
+    assert why("Yes, the engine has a storage class for dates and times.", denied) == "denied"
+    assert why("The engine does not have a storage class for dates and times.", denied) == ""
+    both = f"{denied} Since version 9 the engine has a storage class for dates and times."
+    assert why("Yes, the engine has a storage class for dates and times.", both) == ""
