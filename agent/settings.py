@@ -47,7 +47,7 @@ class AgentSettings(BaseSettings):
     history_turns: Annotated[int, Field(ge=0, le=50)] = 6
     """Earlier turns that the plan reads."""
     min_word_support: Annotated[float, Field(ge=0, le=1)] = 0.8
-    """Share of a sentence's content words that its cited evidence must hold. Of 49 sentences of the local model
+    """Share of a sentence's content words that its cited evidence must hold. Of 49 sentences of a small model
     read by hand .6 keeps 46, of which 31 stand; .8 keeps 37 and 27; 1.0 keeps 35 and 27."""
     min_short_support: Annotated[float, Field(ge=0, le=1)] = 0.7
     """The same for a sentence so short that it leans on the question's words ("20 bytes")."""
