@@ -98,6 +98,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "refused": Kind(title="A rail said no", status=422, exit=3),
         "library": Kind(title="The library is at fault", status=500, exit=1),
         "locked": Kind(title="The library is in use by another process", status=503, exit=5),
+        "unscreened": Kind(title="The rails came to no decision", status=503, exit=4),
         "index_down": Kind(title="The index server does not answer", status=503, exit=4),
         "incompatible": Kind(title="The library was made by another version", status=500, exit=4),
         "weights_missing": Kind(title="A model file is missing", status=503, exit=4),

@@ -27,6 +27,9 @@ GUARDED = {
     ("GET", "/v1/documents/{document_id}/pages/{page_no}/text"),
     ("POST", "/v1/search"),
     ("GET", "/v1/status"),
+    ("GET", "/v1/threads"),
+    ("GET", "/v1/threads/{name}"),
+    ("DELETE", "/v1/threads/{name}"),
 }
 
 

@@ -223,7 +223,7 @@ EXITS = {
     **dict.fromkeys(
         ["weights_missing", "model", "model_down", "model_reply", "index_down", "incompatible"], 4
     ),
-    **dict.fromkeys(["no_words", "prompt_too_long"], 4),
+    **dict.fromkeys(["no_words", "prompt_too_long", "unscreened"], 4),
     "locked": 5,
     "library": 1,
     "internal": 1,
