@@ -32,6 +32,7 @@ prepare()
 
 from langgraph.graph import END, START, StateGraph  # noqa: E402
 
+from agent.entail import Verdicts  # noqa: E402
 from agent.records import Answer, Question  # noqa: E402
 from agent.run import GuardedAgent  # noqa: E402
 from agent.settings import AgentSettings  # noqa: E402
@@ -126,9 +127,11 @@ class SlowModel:
                 yield f"{word} "
             await self.clock.sleep(SENTENCE_S)
 
-    async def reply(self, messages: Sequence[Any], **more: object) -> Any:
-        """Plan nothing: the questions here need no plan."""
-        raise AssertionError("a simple question is planned by rules")
+    async def reply(self, messages: Sequence[Any], *, schema: Any, **more: object) -> Any:
+        """Judge each sentence as carried, after a fixed time; the questions here need no plan."""
+        assert schema is Verdicts, "a simple question is planned by rules"
+        await self.clock.sleep(SENTENCE_S)
+        return Verdicts.model_validate({"verdicts": [{"pair": 1, "verdict": "supported"}]})
 
 
 class Nothing:
