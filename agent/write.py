@@ -18,7 +18,7 @@ from agent.errors import WriterDown
 from agent.quotes import asked_for, fits, quotable, quoted
 from agent.reckon import reckoned
 from agent.records import Step, WrittenBy
-from agent.sheets import one_document, read_sheets
+from agent.sheets import Sheet, one_document, read_sheets
 from agent.state import Drafted, Run, Source, State, Writer
 from guardrails.release import sentences
 from ingest.errors import ModelError, NoWords
@@ -63,7 +63,7 @@ async def write(state: State, runtime: Runtime[Run]) -> State:
     run = runtime.context
     if run.draft is None:
         run.tell = runtime.stream_writer
-        run.draft = run.writer.draft(run, state, await run.sources(state))
+        run.draft = drafted(run, state, await run.sources(state))
     if len(state.get("sentences", [])) >= run.settings.max_sentences:
         return await _ended(run)
     try:
@@ -89,6 +89,18 @@ def writer_for(model: LanguageModel | None) -> Writer:
     return LocalWriter(model) if model.writes_as == "local" else ServedWriter(model)
 
 
+async def drafted(run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
+    """Yield what tables say, whoever writes; where nothing of that stands, what the writer proposes."""
+    if not state.get("about"):
+        async for computed in from_tables(run, state, sources):
+            yield computed
+    if run.citations:
+        return
+    async with aclosing(run.writer.draft(run, state, sources)) as drafts:
+        async for draft in drafts:
+            yield draft
+
+
 class ServedWriter:
     """Composes with a served model that reads all sources at once and cites them itself."""
 
@@ -99,10 +111,6 @@ class ServedWriter:
 
     async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
         """Stream sentences; those that say the sources are silent are not proposed."""
-        async for drafted in from_tables(run, state, sources):
-            yield drafted
-        if run.citations:
-            return
         shown = [(s, s.text) for s in sources[: run.settings.served_sources]]
         run.shown |= {s.chunk.id for s, _ in shown}
         if not shown:
@@ -121,11 +129,7 @@ class LocalWriter:
         self._model = model
 
     async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
-        """Propose what tables say, else what the model says of each source; for several queries one each."""
-        async for drafted in from_tables(run, state, sources):
-            yield drafted
-        if run.citations:
-            return
+        """Propose what the model says of each source; for several queries one answer each."""
         for question in asked_of(state):
             released = len(run.citations)
             if whole := asked_for(question, sources):
@@ -148,13 +152,10 @@ class LocalWriter:
                 if len(run.citations) > released:
                     break  # a sentence stood: other sources would only repeat or blur it
         if not run.citations:
-            for drafted in await self._fitting(run, state["standalone"], sources):
-                yield drafted
-
-    async def _fitting(self, run: Run, question: str, sources: list[Source]) -> list[Drafted]:
-        """Return a quote that shares most words with the question: no model must be worse than quoting."""
-        best = await quoted(run, question, sources, least=run.settings.min_quote_cover)
-        return best[:1]
+            # No model must be worse than quoting.
+            least = run.settings.min_quote_cover
+            for quote in (await quoted(run, state["standalone"], sources, least=least))[:1]:
+                yield quote
 
 
 class QuoteWriter:
@@ -163,32 +164,31 @@ class QuoteWriter:
     writes_as: WrittenBy = "quotes"
 
     async def draft(self, run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
-        """Yield what tables say, else the best sentence and one nearly as good; of several the best."""
-        async for drafted in from_tables(run, state, sources):
-            yield drafted
+        """Yield the best sentence and one nearly as good; of several questions the best of each."""
         run.shown |= {s.chunk.id for s in sources}
-        if run.citations:
-            return
         several = asked_of(state)
         said: set[str] = set()
         for question in several:
             best = await quoted(run, question, sources, least=run.settings.min_question_cover)
-            for drafted in best if len(several) == 1 else best[:1]:
-                if drafted["text"] not in said:
-                    said.add(drafted["text"])
-                    yield {**drafted, "question": question}
+            for quote in best if len(several) == 1 else best[:1]:
+                if quote["text"] not in said:
+                    said.add(quote["text"])
+                    yield {**quote, "question": question}
 
 
 async def from_tables(run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
     """Yield what code takes from the tables: of the whole question, else of each of its parts."""
     whole = state["standalone"]
-    parts = [part for part in asked_of(state) if part != whole]
-    answer = reckoned(whole, await read_sheets(run, one_document(whole, sources)))
-    if answer is not None:
-        yield answer
-        return
-    for part in parts:
-        found = reckoned(part, await read_sheets(run, one_document(part, sources)))
+    read: dict[str, list[Sheet]] = {}  # by document: the parts of a question mostly ask the same one
+    for part in (whole, *(part for part in asked_of(state) if part != whole)):
+        chosen = one_document(part, sources)
+        key = chosen[0].chunk.document_id if chosen else ""
+        if key not in read:
+            read[key] = await read_sheets(run, chosen)
+        found = reckoned(part, read[key])
+        if found is not None and part == whole:
+            yield found
+            return
         if found is not None:
             yield {**found, "question": part}
 
