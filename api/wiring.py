@@ -189,8 +189,8 @@ class DocumentScreen:
         for place, code in enumerate(codes):
             if code == "undecided":
                 (codes[place],) = await self._codes([texts[place]])
-        if "undecided" in codes:
-            raise Unscreened("The rails came to no decision, so nothing was shelved. Add the file again.")
+            if codes[place] == "undecided":
+                raise Unscreened("The rails came to no decision, so nothing was shelved. Add the file again.")
         return codes
 
     async def _codes(self, texts: Sequence[str]) -> list[str | None]:
