@@ -36,9 +36,10 @@ async def look(state: State, runtime: Runtime[Run]) -> State:
     """Look at the first few regions of the evidence that words alone do not tell."""
     run = runtime.context
     question = state.get("standalone", state["question"])
-    sources = await _worth_a_look(run, state, question)
-    pictured = any(one["kind"] == "figure" for one in state.get("evidence", []))
-    if pictured and _VISUAL.search(question) and not (run.model is not None and run.model.sees_images):
+    visual = bool(_VISUAL.search(question))
+    sees = run.model is not None and run.model.sees_images
+    sources = await _worth_a_look(run, state, visual=visual, sees=sees)
+    if visual and not sees and any(one["kind"] == "figure" for one in state.get("evidence", [])):
         run.blind = True
     if not sources:
         return {"told": ""}
@@ -54,7 +55,7 @@ async def look(state: State, runtime: Runtime[Run]) -> State:
     except TimeoutError:
         return {"told": f"Looking took longer than {settings.look_s:g} s: going on without"}
     except ModelError as error:
-        run.blind = run.blind or bool(_VISUAL.search(question))
+        run.blind = run.blind or visual
         return {"told": f"The eyes failed ({error.code}): going on with words alone"}
     kept = await _screened(run, sources, findings)
     run.blind = run.blind or any(f.outcome == "cannot_see" for f in findings)
@@ -71,10 +72,8 @@ def asked(question: str, sources: list[Source]) -> str:
     return f"{question}\nThe text beside it says nothing of: {', '.join(missing)}."
 
 
-async def _worth_a_look(run: Run, state: State, question: str) -> list[Source]:
+async def _worth_a_look(run: Run, state: State, *, visual: bool, sees: bool) -> list[Source]:
     """Return the regions to look at, best evidence first, each place of a page once."""
-    sees = run.model is not None and run.model.sees_images
-    visual = bool(_VISUAL.search(question))
     wanted = _SEEING if sees else _READING
     found: dict[tuple[str, int, str], Source] = {}
     for source in await run.sources(state):
