@@ -15,6 +15,7 @@ from typing import Literal
 from langgraph.runtime import Runtime
 
 from agent import courtesy, words
+from agent.naming import has
 from agent.records import WrittenBy
 from agent.retrieve import kept_of
 from agent.state import Drafted, Kept, Run, Source, State
@@ -96,11 +97,8 @@ def named(text: str, documents: Sequence[Document]) -> list[Document]:
     squashed = words.squashed(text)
     found = []
     for document in documents:
-        stem = document.name.rpartition(".")[0] or document.name
-        spoken = re.sub(r"[\W_]+", " ", stem)
-        together = words.squashed(stem)
-        known = words.content(spoken) | words.numbers(spoken)
-        if together in squashed or all(w in known or (len(w) > 3 and w in together) for w in asked):
+        together = words.squashed(document.name.rpartition(".")[0] or document.name)
+        if together in squashed or all(has(document.name, word) for word in asked):
             found.append(document)
     return found
 

@@ -147,7 +147,7 @@ def _rounds(fine: Decimal, coarse: Decimal) -> bool:
 
 def _same_table(source: Source, other: Source) -> bool:
     """Say whether two tables are the same one in two documents; within one, rows repeat under other heads."""
-    headings = [s.chunk.heading.rpartition(" > ")[2].casefold() for s in (source, other)]
+    headings = [s.heading.casefold() for s in (source, other)]
     return source.chunk.document_id != other.chunk.document_id and headings[0] == headings[1] != ""
 
 

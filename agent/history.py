@@ -26,7 +26,6 @@ _CORRECTS = re.compile(
     r"(?:I\s+(?:meant|mean|was\s+asking\s+about|am\s+asking\s+about)\s+)?|^I\s+mean(?:t)?\s+",
     re.I,
 )
-_MEANT = re.compile(r"\bI\s+(?:meant|mean)\b", re.I)
 _BACK = re.compile(
     r"^(?:(?:going\s+|let'?s\s+go\s+)?back\s+to|returning\s+to|coming\s+back\s+to|as\s+for|regarding|about)\s+"
     r"(?P<topic>[^:,?]+?)(?:\s+(?:again|once more))?\s*(?:[:,]\s*(?P<rest>.+)|[?.!]*$)",

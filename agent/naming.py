@@ -58,7 +58,7 @@ def _called(name: str, kind: str, documents: Sequence[Document]) -> list[Documen
     among = [d for d in documents if _fits(kind, d)] or list(documents)
     if not asked:
         return among
-    return [d for d in among if all(_has(d.name, word) for word in asked)]
+    return [d for d in among if all(has(d.name, word) for word in asked)]
 
 
 def _fits(kind: str, document: Document) -> bool:
@@ -69,7 +69,7 @@ def _fits(kind: str, document: Document) -> bool:
     return words.stem(kind.casefold()) in words.content(re.sub(r"[\W_]+", " ", name))
 
 
-def _has(name: str, word: str) -> bool:
+def has(name: str, word: str) -> bool:
     """Say whether a document's name has a word, apart or run together ("BESTBUY_2023_10K.pdf")."""
     stem = name.rpartition(".")[0] or name
     spoken = re.sub(r"[\W_]+", " ", stem)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_MONTHS = [
+MONTHS = [
     "january",
     "february",
     "march",
@@ -24,7 +24,7 @@ _MONTHS = [
     "november",
     "december",
 ]
-_MONTH = rf"(?:{'|'.join(_MONTHS)}|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?"
+_MONTH = rf"(?:{'|'.join(MONTHS)}|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?"
 _YEAR = r"(?:19|20)\d{2}"
 _ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4}
 _QUARTER = re.compile(
@@ -119,7 +119,7 @@ def _month_of(text: str) -> int | None:
     if not found:
         return None
     name = (found[-1][0] or found[-1][1])[:3].casefold()
-    return next(i for i, month in enumerate(_MONTHS, start=1) if month.startswith(name))
+    return next(i for i, month in enumerate(MONTHS, start=1) if month.startswith(name))
 
 
 def heads_in(line: str, *, columns: int) -> list[str]:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from agent import words
 from agent.cells import Table
-from agent.figures import figure
 from agent.lookup import Asked, Match, in_period, understood
 from agent.periods import asked
 from agent.sheets import Sheet, label_in, read_sheets
@@ -193,10 +192,3 @@ def _says_nothing_else(
     known = words.content("\n".join([question, *(source.context for source in cited)]))
     known |= words.content("\n".join(table.about for table in tables.values()))
     return words.content(rest) <= known | _OWN
-
-
-def figures_of(sums: Sequence[Sum]) -> set[str]:
-    """Return the figures of sums that stand on no page."""
-    return {
-        number for made in sums if figure(made["result"]) is None for number in words.numbers(made["result"])
-    }

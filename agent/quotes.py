@@ -13,6 +13,7 @@ from agent import words
 from agent.cells import read_table
 from agent.citations import parts
 from agent.lookup import NOISE, understood, worded
+from agent.periods import MONTHS
 from agent.state import Drafted, Run, Source
 
 #: A second quote is given where it fits nearly as well as the first.
@@ -40,21 +41,9 @@ _IS_DEFINED = re.compile(
     r"\b(?:is|are|means?|refers? to|denotes?|is defined as|uses?|describes?)\b|:", re.IGNORECASE
 )
 _BULLET = re.compile(r"^\s*(?:[•▪◦●○■□»›*·\u2013\u2014-]|\(?\d{1,2}[.)]|\(?[a-z]\))\s+(?=\S)")
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
-_TIME = re.compile(rf"\b(?:1[5-9]|20)\d\d\b|\b(?:{'|'.join(_MONTHS)})\b|\b\d{{1,2}}:\d\d\b")
+_TIME = re.compile(
+    rf"\b(?:1[5-9]|20)\d\d\b|\b(?:{'|'.join(month.capitalize() for month in MONTHS)})\b|\b\d{{1,2}}:\d\d\b"
+)
 _PLACE = re.compile(r"\b(?:in|at|from|near|of)\s+(?:the\s+)?[A-Z]\w+")
 _ITEM_CHARS, _LIST_CHARS = 160, 900
 _LEAD_COVER = 0.75
@@ -121,7 +110,7 @@ def _list(question: str, sources: list[Source]) -> Drafted | None:
         return None
     wanted = words.content(question) - NOISE
     scored = [
-        (words.cover(wanted, words.content(f"{lead}\n{_last(source.chunk.heading)}")), source, items)
+        (words.cover(wanted, words.content(f"{lead}\n{source.heading}")), source, items)
         for source in sources
         if source.text == source.chunk.text
         for lead, items in lists_in(source)
@@ -166,15 +155,11 @@ async def fits(run: Run, question: str, candidates: list[tuple[Source, str]]) ->
     if not candidates:
         return []
     asked = words.content(question) | words.numbers(question)
-    logits = await run.library.rerank(
-        question, [f"{_last(s.chunk.heading)}: {text}" for s, text in candidates]
-    )
+    logits = await run.library.rerank(question, [f"{s.heading}: {text}" for s, text in candidates])
     least, most = min(logits), max(logits)
     return [
         (logit - least) / ((most - least) or 1.0)
-        + words.cover(
-            asked, words.content(text) | words.numbers(text) | words.content(_last(s.chunk.heading))
-        )
+        + words.cover(asked, words.content(text) | words.numbers(text) | words.content(s.heading))
         + _KIND * _has_kind(question, text)
         for logit, (s, text) in zip(logits, candidates, strict=True)
     ]
@@ -240,7 +225,3 @@ def _heads_columns(source: Source, text: str) -> bool:
     """Say whether `text` is a table's row of headers: its first, without a figure, and no cell has a head."""
     first = next((line for line in source.text.splitlines() if " | " in line), "")
     return text == first and ": " not in text and not words.numbers(text)
-
-
-def _last(heading: str) -> str:
-    return heading.rpartition(" > ")[2]

@@ -188,6 +188,11 @@ class Source:
         return "\n".join(part for part in (self.title, self.chunk.heading, self.text, self.finding) if part)
 
     @property
+    def heading(self) -> str:
+        """The heading right above it, "" at the top."""
+        return self.chunk.heading.rpartition(" > ")[2]
+
+    @property
     def title(self) -> str:
         """The document's name in words: "BESTBUY_2023_10K.pdf" knows of 2023."""
         return self.name.replace("_", " ")

@@ -36,20 +36,14 @@ Lack = Literal[
 _ORDINAL = re.compile(r"^\(?\d{1,3}(?:\.\d{1,3})*[.)]?(?=\s+[A-Z]|\s*$)")
 #: A sentence of fewer content words leans on the question for what it claims.
 _SHORT = 3
-
-
-def supports(
-    sentence: str,
-    cited: list[Source],
-    *,
-    question: str,
-    around: list[Source],
-    least: float,
-    least_short: float,
-) -> bool:
-    """Say whether nothing is lacking; see `lack`."""
-    found = lack(sentence, cited, question=question, around=around, least=least, least_short=least_short)
-    return not found
+#: Share of a sentence's words that a passage must have to say the same, and how many it takes to tell.
+_SAME, _SAME_LEAST = 0.8, 3
+_OPEN = re.compile(r"\b(?:what|which|who|whom|whose|where|when|how|why|list|name|mention|describe)\b", re.I)
+_OFFERS = re.compile(
+    r"\b(?:or|among|between|either|than|respectively)\b"
+    r"|^\W*(?:is|are|was|were|do|does|did|has|have|can|could)\b",
+    re.I,
+)
 
 
 def lack(
@@ -140,16 +134,6 @@ def _denies(cited: list[Source], sentence: str) -> bool:
     return bool(same) and all(words.negates(piece) for piece in same)
 
 
-#: Share of a sentence's words that a passage must have to say the same, and how many it takes to tell.
-_SAME, _SAME_LEAST = 0.8, 3
-_OPEN = re.compile(r"\b(?:what|which|who|whom|whose|where|when|how|why|list|name|mention|describe)\b", re.I)
-_OFFERS = re.compile(
-    r"\b(?:or|among|between|either|than|respectively)\b"
-    r"|^\W*(?:is|are|was|were|do|does|did|has|have|can|could)\b",
-    re.I,
-)
-
-
 def claim_of(sentence: str, question: str) -> str:
     """Return what a sentence claims.
 
@@ -207,8 +191,7 @@ def _part(source: Source, figures: set[str], sentence: str) -> str:
         beside = [pieces[i - 1] for i in holding if i]
     if words.numbers(source.finding) & figures:
         beside += [source.text, source.finding]
-    last_heading = source.chunk.heading.rpartition(" > ")[2]
-    return "\n".join([source.title, last_heading, *beside, *(pieces[i] for i in holding)])
+    return "\n".join([source.title, source.heading, *beside, *(pieces[i] for i in holding)])
 
 
 def _rows(source: Source, figures: set[str]) -> list[str]:

@@ -137,8 +137,8 @@ async def weighed(draft: Drafted, sources: list[Source], *, run: Run, question: 
         for document_id, page_no in sorted(places)
         for chunk in await run.library.on_page(document_id, page_no, scope=run.question.scope)
     ]
-    heading = cited[0].chunk.heading.rpartition(" > ")[2]
-    passages = [f"{heading}: {draft['text']}", f"{cited[0].title}\n{heading}\n{cited[0].text}"]
+    first = cited[0]
+    passages = [f"{first.heading}: {draft['text']}", f"{first.title}\n{first.heading}\n{first.text}"]
     here, chunk_logit = await run.library.rerank(question, passages)
     return signs(
         question,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,10 +15,14 @@ from agent.evaluate import Gold, is_right
 from agent.records import Answer, Question, Sentence
 from agent.settings import AgentSettings
 from agent.state import Run, Source
-from agent.support import supports
+from agent.support import lack
 from agent.write import QuoteWriter, focused, prompt, quotable, unmark
 from ingest.records import ElementKind
 from tests.fakes import SCOPE, FakeLibrary, FakeRails, a_chunk, a_document
+
+
+def supports(sentence: str, cited: list[Source], **how: Any) -> bool:
+    return not lack(sentence, cited, **how)
 
 
 def a_run() -> Run:
