@@ -16,6 +16,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from api.sample import sample_files
+
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "docs" / "sample"
 LOCKS = {"product": ROOT / "requirements.lock", "tests": ROOT / "tests" / "requirements.lock"}
@@ -164,3 +166,8 @@ def test_the_cell_of_a_question_stands_on_its_page() -> None:
             text = page_texts(SAMPLE / question["doc"])[page - 1]
             if question["type"] != "scan":
                 assert re.search(rf"\b{re.escape(question.get('cell', question['answer']))}\b", text)
+
+
+def test_the_sample_library_holds_the_documents_that_its_page_names_and_nothing_else() -> None:
+    told = re.findall(r"^\| `([^`]+)` \|", (SAMPLE / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert [path.name for path in sample_files(SAMPLE)] == sorted(told)

@@ -85,7 +85,7 @@ def _verdicts(text: str) -> str:
 
 def command(home: Path, *more: str) -> list[str]:
     """Return the command line of one run with the gate."""
-    questions, gate = SAMPLE / "questions.jsonl", SAMPLE / "gate.toml"
+    questions, gate = SAMPLE / "questions.jsonl", Path(__file__).with_name("gate.toml")
     base = [sys.executable, "-m", "api", "eval", str(questions), "--home", str(home), "--gate", str(gate)]
     return [*base, *more]
 
