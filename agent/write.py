@@ -15,7 +15,8 @@ from contextlib import aclosing
 from langgraph.runtime import Runtime
 
 from agent.errors import WriterDown
-from agent.quotes import asked_for, fits, quotable, quoted
+from agent.fitting import fits
+from agent.quotes import asked_for, quotable, quoted
 from agent.reckon import reckoned
 from agent.records import Step, WrittenBy
 from agent.sheets import Sheet, one_document, read_sheets
@@ -169,7 +170,7 @@ class QuoteWriter:
         several = asked_of(state)
         said: set[str] = set()
         for question in several:
-            best = await quoted(run, question, sources, least=run.settings.min_question_cover)
+            best = await quoted(run, question, sources)
             for quote in best if len(several) == 1 else best[:1]:
                 if quote["text"] not in said:
                     said.add(quote["text"])
