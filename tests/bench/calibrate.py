@@ -36,6 +36,8 @@ _TARGET = Path(__file__).resolve().parents[2] / "agent" / "calibration.toml"
 _SIGNS = ("covered_page", "computed")
 #: Share of unanswerable questions on which it abstains, for whoever wants a stricter threshold.
 _RECALL = 0.9
+#: Share of the answerable questions that is answered at least: nobody keeps a house that is mostly silent.
+_COVERAGE = 0.6
 
 Floats = NDArray[np.float64]
 
@@ -138,7 +140,8 @@ def tell(found: list[Row], *, label: str, write: bool) -> None:
         "  ".join(f"{name} {value:.3f}" for name, value in strict.items()),
     )
     # Youden's: what is lost of the good answers weighs as much as what is stopped of the others.
-    chosen = max(curve, key=lambda point: point["abstention_recall"] + point[kept])
+    able = [point for point in curve if point["coverage"] >= _COVERAGE]
+    chosen = max(able, key=lambda point: point["abstention_recall"] + point[kept])
     print("chosen:", "  ".join(f"{name} {value:.3f}" for name, value in chosen.items()))
     if write:
         _TARGET.write_text(
