@@ -36,6 +36,9 @@ class Question:
     history: tuple[Turn, ...] = ()
     #: Continue this conversation of ours; None keeps nothing.
     thread_id: str | None = None
+    #: The door it came through ("http", "cli", "slack:C0123"), told by the door, never by the caller; for ""
+    #: the policies of every channel apply.
+    channel: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

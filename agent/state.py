@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
-from typing import Annotated, NotRequired, Protocol, TypedDict
+from typing import Annotated, NotRequired, Protocol, TypedDict, runtime_checkable
 
 from agent.records import Citation, Facts, Question, Step, WrittenBy
 from agent.settings import AgentSettings
@@ -156,6 +156,15 @@ class Rails(Protocol):
 
     async def screen(self, hop: Hop, texts: list[str], *, released: str = "") -> tuple[Verdict, ...]:
         """Return one verdict a text, in order; undecided is blocked."""
+        ...
+
+
+@runtime_checkable
+class Policies(Protocol):
+    """Who chooses the rails of each caller (`guardrails.effective.Effective`)."""
+
+    def rails_for(self, *, tenant: str, collections: tuple[str, ...], channel: str, trace: str) -> Rails:
+        """Return the rails that are in force for a caller from now until its request ends."""
         ...
 
 

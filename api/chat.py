@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
 from agent.records import Answer, Question, Released, Step, Turn
 from api.answers import Telling
-from api.auth import Caller
+from api.auth import HTTP, Caller
 from api.errors import BadRequest, NotFound
 from api.schemas import answer_out, citation_out
 from api.settings import ApiSettings
@@ -123,7 +123,7 @@ def question_of(asked: ChatRequest, caller: Scope) -> Question:
         groups=caller.groups,
         documents=None if own.documents is None else tuple(own.documents),
     )
-    return Question(text=texts[-1], scope=scope, history=history, thread_id=own.thread_id)
+    return Question(text=texts[-1], scope=scope, history=history, thread_id=own.thread_id, channel=HTTP)
 
 
 def _text_of(message: ChatMessage, place: int) -> str:

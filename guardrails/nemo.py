@@ -9,11 +9,14 @@ Our own TaskGroup runs the rails side by side because NeMo's `parallel` lets a t
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import secrets
+import time
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -28,8 +31,10 @@ from guardrails.policy import (
     PersonalRule,
     Policy,
     Rule,
+    ScriptsRule,
     SecretsRule,
     SizeRule,
+    TopicsRule,
 )
 from guardrails.rails import (
     ALLOW,
@@ -44,8 +49,10 @@ from guardrails.rails import (
     Secrets,
     Size,
 )
-from guardrails.records import Hop, Verdict
+from guardrails.records import Hop, Mode, Opinion, Verdict
+from guardrails.scripts import Scripts
 from guardrails.settings import assert_telemetry_off
+from guardrails.topics import Embedder, Topics
 
 _LOG = logging.getLogger(__name__)
 _CONFIG = Path(__file__).parent / "config"
@@ -60,13 +67,16 @@ class _Decided:
 
     ruling: Ruling
     rail: str | None
+    #: What rails in shadow would have done.
+    shadow: tuple[Opinion, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
 class _Call:
-    """The texts behind one ticket, and what was decided about them."""
+    """The texts behind one ticket, the rails of their hop, and what was decided."""
 
-    hop: Hop
+    rails: Sequence[Rail]
+    shadow: Sequence[Rail]
     passages: tuple[Passage, ...]
     decided: list[_Decided] = field(default_factory=list)
 
@@ -162,6 +172,7 @@ class Rails:
         policy: Policy,
         *,
         judge: Judge | None = None,
+        embedder: Callable[[], Embedder] | None = None,
         audit: Audit | None = None,
         rail_timeout_s: float = 5.0,
         rails: dict[Hop, Sequence[Rail]] | None = None,
@@ -169,19 +180,35 @@ class Rails:
     ) -> None:
         """Build the rails of `policy` (or take `rails` as given) and NeMo around them.
 
-        Raises TelemetryOn, and PolicyError where the policy wants a guard model and there is no judge.
+        `embedder` is called when a policy names topics. Raises TelemetryOn, and PolicyError where the policy
+        wants what there is not: a guard model without a judge, topics without an embedder.
         """
-        self.policy = policy
-        self._rails = rails or {
-            hop: tuple(_built(rule, judge=judge) for rule in rules) for hop, rules in policy.hops.items()
-        }
+        self._built = partial(_built, judge=judge, embedder=embedder)
+        self._take(policy, rails)
         self._audit = audit
         self._rail_timeout_s = rail_timeout_s
         self._calls: dict[str, _Call] = {}
         self._engine = engine(self._judge_call)
 
+    def _take(self, policy: Policy, rails: dict[Hop, Sequence[Rail]] | None = None) -> None:
+        self.policy = policy
+        self._rails = rails or {hop: self._of(rules, "enforce") for hop, rules in policy.hops.items()}
+        self._shadow = {hop: self._of(rules, "shadow") for hop, rules in policy.hops.items()}
+
+    def _of(self, rules: Sequence[Rule], mode: Mode) -> Sequence[Rail]:
+        return tuple(self._built(rule) for rule in rules if rule.mode == mode)
+
+    def under(self, policy: Policy) -> Rails:
+        """Return rails of another policy around the same NeMo, which takes half a second to build.
+
+        Raises PolicyError where the policy wants what there is not.
+        """
+        other = copy.copy(self)
+        other._take(policy)
+        return other
+
     async def screen(
-        self, hop: Hop, texts: Sequence[str], *, released: str = "", who: str = ""
+        self, hop: Hop, texts: Sequence[str], *, released: str = "", who: str = "", trace: str = ""
     ) -> tuple[Verdict, ...]:
         """Return one verdict for each text, in order.
 
@@ -196,7 +223,7 @@ class Rails:
             decided = await self._decide(hop, tuple(Passage(text=text, released=released) for text in texts))
             answers = tuple(self._verdict(hop, one, text) for one, text in zip(decided, texts, strict=True))
             if self._audit:
-                self._audit.record(texts, answers, who=who)
+                self._audit.record(texts, answers, who=who, trace=trace)
             verdicts = answers
         except Exception as error:  # the one place: whatever it is, the texts stay where they are
             _LOG.error("%s: %d texts undecided: %s", hop, len(texts), type(error).__name__)
@@ -204,9 +231,13 @@ class Rails:
 
     async def _decide(self, hop: Hop, passages: tuple[Passage, ...]) -> Sequence[_Decided]:
         """Have NeMo judge the passages; believe the verdicts only as far as its answer bears them out."""
-        ticket, call = f"t{secrets.token_hex(16)}", _Call(hop=hop, passages=passages)
+        shadow = self._shadow.get(hop, ())
+        ticket, call = (
+            f"t{secrets.token_hex(16)}",
+            _Call(rails=self._rails[hop], shadow=shadow, passages=passages),
+        )
         self._calls[ticket] = call
-        rails = len(self._rails[hop])
+        rails = len(self._rails[hop]) + bool(shadow)
         try:
             async with asyncio.timeout(self._rail_timeout_s * (rails + 1) + _NEMO_TIMEOUT_S):
                 reply = await self._engine.check(hop, ticket)
@@ -220,8 +251,57 @@ class Rails:
     async def _judge_call(self, ticket: str) -> str:
         """NeMo's action: judge the ticket's texts, return the ballot that NeMo is to bring back."""
         call = self._calls[ticket]
-        call.decided = await self._judge(self._rails[call.hop], call.passages)
+        async with asyncio.TaskGroup() as group:
+            heeded = group.create_task(self._judge(call.rails, call.passages))
+            aside = group.create_task(self._opinions(call.shadow, call.passages, "shadow"))
+        call.decided = [
+            replace(one, shadow=tuple(o for o in opinions if o.decision != "allow"))
+            for one, opinions in zip(heeded.result(), aside.result(), strict=True)
+        ]
         return _ballot(ticket, call.decided)
+
+    async def explain(self, hop: Hop, text: str) -> tuple[Opinion, ...]:
+        """Ask every rail of a hop about one text, one after the other, and return what each said.
+
+        Rewriting rails see the text as it came. A rail that fails is "undecided", and blocks.
+        """
+        found: list[Opinion] = []
+        modes: tuple[tuple[Mode, Sequence[Rail]], ...] = (
+            ("enforce", self._rails[hop]),
+            ("shadow", self._shadow.get(hop, ())),
+        )
+        for mode, rails in modes:
+            for rail in rails:
+                (opinions,) = await self._opinions([rail], [Passage(text=text)], mode)
+                found += opinions
+        return tuple(found)
+
+    async def _opinions(
+        self, rails: Sequence[Rail], passages: Sequence[Passage], mode: Mode
+    ) -> list[tuple[Opinion, ...]]:
+        """Return for each passage what each rail says; none can fail, and none is heeded here."""
+        tasks = [asyncio.create_task(self._timed(rail, passages)) for rail in rails]
+        try:
+            if tasks:
+                await asyncio.wait(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        columns = [
+            [_opinion(rail, ruling, mode, ms) for ruling in rulings]
+            for rail, task in zip(rails, tasks, strict=True)
+            for rulings, ms in [
+                task.result()
+                if not task.cancelled() and task.exception() is None
+                else ([_UNDECIDED] * len(passages), self._rail_timeout_s * 1000)
+            ]
+        ]
+        return [tuple(column[place] for column in columns) for place in range(len(passages))]
+
+    async def _timed(self, rail: Rail, passages: Sequence[Passage]) -> tuple[Sequence[Ruling], float]:
+        start = time.perf_counter()
+        rulings = await self._closing(rail, passages)
+        return rulings, (time.perf_counter() - start) * 1000
 
     async def _judge(self, rails: Sequence[Rail], passages: tuple[Passage, ...]) -> list[_Decided]:
         """Run what blocks side by side, then what rewrites one after another on what is left."""
@@ -275,7 +355,21 @@ class Rails:
             code=ruling.code,
             text=left,
             policy=self.policy.label,
+            score=None if ruling.decision == "allow" else ruling.score,
+            shadow=decided.shadow,
+            refusal=self.policy.words(ruling.code) if ruling.decision == "block" else {},
         )
+
+
+def _opinion(rail: Rail, ruling: Ruling, mode: Mode, ms: float) -> Opinion:
+    return Opinion(
+        rail=rail.name,
+        mode=mode,
+        decision=ruling.decision,
+        code=ruling.code,
+        score=ruling.score,
+        ms=round(ms, 3),
+    )
 
 
 class _Named:
@@ -349,7 +443,7 @@ def _agrees(reply: Reply, ticket: str, decided: Sequence[_Decided]) -> bool:
             return False
 
 
-def _built(rule: Rule, *, judge: Judge | None) -> Rail:
+def _built(rule: Rule, *, judge: Judge | None, embedder: Callable[[], Embedder] | None) -> Rail:
     """Build the rail that a policy's rule asks for."""
     match rule:
         case SizeRule():
@@ -369,3 +463,18 @@ def _built(rule: Rule, *, judge: Judge | None) -> Rail:
             if judge is None:
                 raise PolicyError("The policy asks for a guard model, and no model server is set.")
             return GuardModel(judge, allowed=rule.allowed)
+        case ScriptsRule():
+            return Deterministic(Scripts(allowed=rule.allowed, max_foreign=rule.max_foreign))
+        case TopicsRule():
+            if embedder is None and rule.wants_embedder:
+                raise PolicyError(
+                    "The policy names topics by example, and there is no embedder to compare with."
+                )
+            return Topics(
+                embedder() if embedder is not None and rule.wants_embedder else None,
+                allowed=rule.allowed,
+                refused=rule.refused,
+                refused_words=rule.refused_words,
+                near=rule.near,
+                near_refused=rule.near_refused,
+            )

@@ -1,26 +1,46 @@
 """A policy: which rails stand at each hop, and how strict they are. One YAML file each in `policies/`.
 
-A caller's policy is joined with the house's by `tighten`, which takes the stricter of the two in every
-parameter, so that no caller can loosen anything, whatever it sends.
+Policies are joined by `tighten`, which takes the stricter of the two in every parameter, so that nothing that
+applies besides the house's policy can loosen it. `weaknesses` says the same thing the other way round, by an
+order written down for each parameter; tests hold the two against each other.
 """
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
-import yaml  # type: ignore[import-untyped, unused-ignore]
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from guardrails.errors import PolicyError
 from guardrails.personal import Kind, Treatment
 from guardrails.rails import BareUrls
-from guardrails.records import Hop
+from guardrails.records import Hop, Mode
+from guardrails.scripts import Script
+from guardrails.yaml_files import read_as
 
 _FOLDER = Path(__file__).parent / "policies"
 _TREATMENTS: tuple[Treatment, ...] = get_args(Treatment)
 #: From loose to strict.
 _BARE_URLS: tuple[BareUrls, ...] = get_args(BareUrls)
+#: Says whether its first value is at least as strict as its second.
+Order = Callable[[Any, Any], bool]
+#: A policy that extends another that extends another …: deeper is a ring.
+_DEEPEST = 8
+
+
+def _covers(ours: Any, theirs: Any) -> bool:
+    return set(ours) >= set(theirs)
+
+
+def _within(ours: Any, theirs: Any) -> bool:
+    return set(ours) <= set(theirs)
+
+
+def _treats(ours: Mapping[Kind, Treatment], theirs: Mapping[Kind, Treatment]) -> bool:
+    return all(_TREATMENTS.index(ours[kind]) >= _TREATMENTS.index(theirs[kind]) for kind in theirs)
 
 
 class _Rule(BaseModel):
@@ -28,9 +48,21 @@ class _Rule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    #: Its parameters and which way each is strict; a rule without one of its own would compare as equal.
+    orders: ClassVar[Mapping[str, Order]]
+
+    mode: Mode = "enforce"
+    """"shadow": decide and write it down, but do not act on it."""
+
+    def blocks_from(self) -> float | None:
+        """Return the score from which the rail blocks; None where it gives no score."""
+        return getattr(self, "threshold", None)
+
 
 class SizeRule(_Rule):
     """Characters, lines, and the longest run of one letter."""
+
+    orders = {"max_chars": operator.le, "max_run": operator.le, "max_lines": operator.le}
 
     rail: Literal["size"] = "size"
     max_chars: Annotated[int, Field(ge=1)] = 8_000
@@ -49,6 +81,8 @@ class SizeRule(_Rule):
 class HiddenUnicodeRule(_Rule):
     """Zero-width characters between Latin letters that are let pass (a PDF leaves a few)."""
 
+    orders = {"max_interleaved": operator.le}
+
     rail: Literal["hidden_unicode"] = "hidden_unicode"
     max_interleaved: Annotated[int, Field(ge=0)] = 3
 
@@ -59,6 +93,8 @@ class HiddenUnicodeRule(_Rule):
 
 class OverrideRule(_Rule):
     """The score from which a text is blocked: 1.0 is one strong phrase or two weak ones."""
+
+    orders = {"threshold": operator.le}
 
     rail: Literal["override"] = "override"
     threshold: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
@@ -71,6 +107,8 @@ class OverrideRule(_Rule):
 class ExfiltrationRule(_Rule):
     """Links and active markup; `plain` lets a bare address pass that has no room for stolen words."""
 
+    orders = {"bare_urls": lambda ours, theirs: _BARE_URLS.index(ours) >= _BARE_URLS.index(theirs)}
+
     rail: Literal["exfiltration"] = "exfiltration"
     bare_urls: BareUrls = "plain"
 
@@ -81,6 +119,8 @@ class ExfiltrationRule(_Rule):
 
 class SecretsRule(_Rule):
     """Keys and tokens; `canaries` are words that must never leave (six letters or digits at least)."""
+
+    orders = {"canaries": _covers, "min_entropy": operator.le}
 
     rail: Literal["secrets"] = "secrets"
     canaries: tuple[str, ...] = ()
@@ -108,6 +148,8 @@ class SecretsRule(_Rule):
 class PersonalRule(_Rule):
     """What becomes of each kind of personal data; a kind that is not named is let pass."""
 
+    orders = {"kinds": _treats}
+
     rail: Literal["personal"] = "personal"
     kinds: dict[Kind, Treatment]
 
@@ -128,6 +170,8 @@ class PersonalRule(_Rule):
 class GuardModelRule(_Rule):
     """A served guard model reads the text; `allowed` names categories of `guard.py` that it may find."""
 
+    orders = {"allowed": _within}
+
     rail: Literal["guard_model"] = "guard_model"
     allowed: tuple[str, ...] = ()
 
@@ -146,6 +190,120 @@ class GuardModelRule(_Rule):
         return GuardModelRule(allowed=tuple(set(self.allowed) & set(other.allowed)))
 
 
+class TopicsRule(_Rule):
+    """What may be asked about, by example: questions, or short descriptions of a topic.
+
+    A question is off topic when nothing of `allowed` is as near to it as `near`, and when something of
+    `refused` is as near as `near_refused` and nearer than all that is allowed; `near` is a cosine of the
+    library's embedder. `refused_words` refuse by themselves and want no embedder.
+    """
+
+    orders = {
+        "allowed": lambda ours, theirs: all(any(set(a) <= set(b) for a in ours) for b in theirs),
+        "refused": _covers,
+        "refused_words": _covers,
+        "near": operator.ge,
+        "near_refused": operator.le,
+    }
+
+    rail: Literal["topics"] = "topics"
+    allowed: tuple[tuple[str, ...], ...] = ()
+    """In a file one list of examples; joined policies keep one list each, and all must be met."""
+    refused: tuple[str, ...] = ()
+    refused_words: tuple[str, ...] = ()
+    near: Annotated[float, Field(ge=0, le=1)] = 0.6
+    near_refused: Annotated[float, Field(ge=0, le=1)] = 0.72
+
+    @field_validator("allowed", "refused", "refused_words", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("allowed", mode="before")
+    @classmethod
+    def _grouped(cls, value: object) -> object:
+        if not isinstance(value, list | tuple):
+            return value
+        if value and all(isinstance(one, str) for one in value):
+            return (tuple(value),)
+        return tuple(tuple(one) if isinstance(one, list) else one for one in value)
+
+    @field_validator("allowed")
+    @classmethod
+    def _sorted(cls, groups: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        if not all(groups):
+            raise ValueError("an empty list of allowed topics would refuse every question")
+        return tuple(sorted({tuple(sorted(set(group))) for group in groups}))
+
+    @field_validator("refused", "refused_words")
+    @classmethod
+    def _once(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(texts)))
+
+    @model_validator(mode="after")
+    def _telling(self) -> TopicsRule:
+        texts = [*(text for group in self.allowed for text in group), *self.refused, *self.refused_words]
+        if not texts:
+            raise ValueError("topics without allowed, refused or refused_words would stop nothing")
+        if any(len(text.strip()) < 3 for text in texts):
+            raise ValueError("a topic needs three characters at least")
+        return self
+
+    def blocks_from(self) -> float | None:
+        """Return the distance from the nearest allowed example; None where only refusals are named."""
+        return 1.0 - self.near if self.allowed else None
+
+    @property
+    def wants_embedder(self) -> bool:
+        """Whether words alone cannot decide it."""
+        return bool(self.allowed or self.refused)
+
+    def tightened(self, other: TopicsRule) -> TopicsRule:
+        """Take every list of either, and the stricter distances."""
+        return TopicsRule(
+            allowed=self.allowed + other.allowed,
+            refused=self.refused + other.refused,
+            refused_words=self.refused_words + other.refused_words,
+            near=max(self.near, other.near),
+            near_refused=min(self.near_refused, other.near_refused),
+        )
+
+
+class ScriptsRule(_Rule):
+    """The scripts in which a text may be written; `max_foreign` is the share of letters of any other.
+
+    A script tells Russian from English and Japanese from Chinese, not German from English: languages of one
+    script are not told apart.
+    """
+
+    orders = {"allowed": _within, "max_foreign": operator.le}
+
+    rail: Literal["scripts"] = "scripts"
+    allowed: Annotated[tuple[Script, ...], Field(min_length=0)]
+    max_foreign: Annotated[float, Field(ge=0, le=1)] = 0.2
+
+    @field_validator("allowed", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("allowed")
+    @classmethod
+    def _sorted(cls, allowed: tuple[Script, ...]) -> tuple[Script, ...]:
+        return tuple(sorted(set(allowed)))
+
+    def blocks_from(self) -> float | None:
+        """Return the share of foreign letters."""
+        return self.max_foreign
+
+    def tightened(self, other: ScriptsRule) -> ScriptsRule:
+        """Let pass only the scripts that both let pass."""
+        return ScriptsRule(
+            allowed=tuple(set(self.allowed) & set(other.allowed)),
+            max_foreign=min(self.max_foreign, other.max_foreign),
+        )
+
+
 Rule = Annotated[
     SizeRule
     | HiddenUnicodeRule
@@ -153,26 +311,52 @@ Rule = Annotated[
     | ExfiltrationRule
     | SecretsRule
     | PersonalRule
-    | GuardModelRule,
+    | GuardModelRule
+    | TopicsRule
+    | ScriptsRule,
     Field(discriminator="rail"),
 ]
 
 
+#: A refusal's words by code; "default" stands for every code that is not named.
+Wording = dict[
+    Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")], Annotated[str, Field(min_length=1, max_length=600)]
+]
+
+
 class Policy(BaseModel):
-    """The rails of every hop. A hop that is not named has no rails, so all five must be."""
+    """The rails of every hop: all five are named, because a hop without rails would let all pass."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_@+.-]{0,999}$")]
     version: Annotated[int, Field(ge=1)]
-    hops: dict[Hop, tuple[Rule, ...]]
+    extends: str | None = None
+    """A policy (a name of ours, or a file beside this one) that this one tightens."""
+    mode: Mode = "enforce"
+    """"shadow": every rail of this policy decides and is written down, and nothing of it is done."""
+    hops: dict[Hop, tuple[Rule, ...]] = {}
+    refusal: dict[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")], Wording] = {}
+    """What whoever asked is told, by language and code: {en: {default: …, off_topic: …}}."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shadowed(cls, content: object) -> object:
+        """Hand the policy's shadow down to its rules."""
+        if not isinstance(content, dict) or content.get("mode") != "shadow":
+            return content
+        hops = content.get("hops")
+        if not isinstance(hops, dict):
+            return content
+        return content | {"hops": {hop: _in_shadow(rules) for hop, rules in hops.items()}}
 
     @model_validator(mode="after")
     def _complete(self) -> Policy:
-        if missing := set(get_args(Hop)) - set(self.hops):
+        missing = set(get_args(Hop)) - set(self.hops)
+        if missing and not self.extends:
             raise ValueError(f"no rails for {', '.join(sorted(missing))}")
         for hop, rules in self.hops.items():
-            if not rules or len({rule.rail for rule in rules}) != len(rules):
+            if not rules or len({(rule.rail, rule.mode) for rule in rules}) != len(rules):
                 raise ValueError(f"{hop}: at least one rail, and each one once")
         return self
 
@@ -181,43 +365,113 @@ class Policy(BaseModel):
         """The name and version as verdicts and the audit carry them: "default@1"."""
         return f"{self.name}@{self.version}"
 
+    def words(self, code: str) -> dict[str, str]:
+        """Return what may be told of a refusal with this code, by language."""
+        found = {language: told.get(code, told.get("default", "")) for language, told in self.refusal.items()}
+        return {language: text for language, text in found.items() if text}
+
+
+def _in_shadow(rules: object) -> object:
+    if not isinstance(rules, list | tuple):
+        return rules
+    return [rule | {"mode": "shadow"} if isinstance(rule, dict) else rule for rule in rules]
+
 
 def load(name_or_path: str | Path) -> Policy:
     """Read a policy by its name in `policies/`, or from a YAML file. Raises PolicyError."""
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        if not str(name_or_path).replace("_", "").replace("-", "").isalnum():
-            raise PolicyError(f"{str(name_or_path)!r} is neither a policy's name nor a .yaml file.")
-        path = _FOLDER / f"{name_or_path}.yaml"
+    return read(name_or_path)[0]
+
+
+def read(name_or_path: str | Path, *, depth: int = 0) -> tuple[Policy, tuple[Path, ...]]:
+    """Read a policy and say which files it stands in, its own first. Raises PolicyError."""
+    path = _path(name_or_path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Policy.model_validate(content)
+        policy = read_as(Policy, path, what="policy")
     except FileNotFoundError as error:
         known = ", ".join(sorted(p.stem for p in _FOLDER.glob("*.yaml")))
         raise PolicyError(f"There is no policy {str(name_or_path)!r}; known policies: {known}.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PolicyError(f"The policy {path.name} cannot be read: {error}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "policy"
-        raise PolicyError(f"The policy {path.name} is wrong at {place}: {first['msg']}") from error
+    if policy.extends is None:
+        return policy, (path,)
+    if depth >= _DEEPEST:
+        raise PolicyError(f"The policy {path.name} extends itself.")
+    base, files = read(beside(policy.extends, path), depth=depth + 1)
+    joined = tighten(base, policy)
+    return joined.model_copy(update={"name": policy.name, "version": policy.version}), (path, *files)
+
+
+def beside(name_or_path: str, path: Path) -> str | Path:
+    """Return a policy's file as named in the file `path`: relative to its folder."""
+    return path.parent / name_or_path if name_or_path.endswith((".yaml", ".yml")) else name_or_path
+
+
+def _path(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    if not str(name_or_path).replace("_", "").replace("-", "").isalnum():
+        raise PolicyError(f"{str(name_or_path)!r} is neither a policy's name nor a .yaml file.")
+    return _FOLDER / f"{name_or_path}.yaml"
 
 
 def tighten(policy: Policy, other: Policy) -> Policy:
     """Join two policies: every rail of either, each at the stricter of its limits.
 
-    The result blocks whatever either blocks: a caller's policy may add, never take away.
+    The result blocks whatever either blocks: a further policy may add, never take away. What only decides in
+    shadow is kept beside what acts, and never takes its place. Of two wordings the second one's is told.
     """
     if policy == other:
         return policy
-    hops = {hop: _joined(policy.hops[hop], other.hops[hop]) for hop in policy.hops}
-    return Policy(name=f"{policy.label}+{other.name}", version=other.version, hops=hops)
+    hops = {
+        hop: _joined(policy.hops.get(hop, ()), other.hops.get(hop, ()))
+        for hop in get_args(Hop)
+        if hop in policy.hops or hop in other.hops
+    }
+    languages = dict.fromkeys((*policy.refusal, *other.refusal))
+    refusal = {one: policy.refusal.get(one, {}) | other.refusal.get(one, {}) for one in languages}
+    return Policy(name=f"{policy.label}+{other.name}", version=other.version, hops=hops, refusal=refusal)
+
+
+def weaknesses(policy: Policy, other: Policy) -> list[str]:
+    """Name every place where `policy` is weaker than `other`: "question.override.threshold: 1.0, not 0.5".
+
+    Only what acts counts: a rail in shadow stops nothing.
+    """
+    found = []
+    for hop, rules in other.hops.items():
+        ours = {rule.rail: rule for rule in policy.hops.get(hop, ()) if rule.mode == "enforce"}
+        for rule in rules:
+            mine = ours.get(rule.rail)
+            if rule.mode != "enforce":
+                continue
+            if mine is None:
+                found.append(f"{hop}.{rule.rail}: not there")
+                continue
+            found += [
+                f"{hop}.{rule.rail}.{name}: {getattr(mine, name)}, not {getattr(rule, name)}"
+                for name, is_as_strict in rule.orders.items()
+                if not is_as_strict(getattr(mine, name), getattr(rule, name))
+            ]
+    return found
+
+
+def is_at_least_as_strict(policy: Policy, other: Policy) -> bool:
+    """Say whether `policy` stops whatever `other` stops, by comparing every parameter of every rail."""
+    return not weaknesses(policy, other)
 
 
 def _joined(rules: tuple[Rule, ...], others: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    theirs = {rule.rail: rule for rule in others}
-    ours = tuple(_stricter(rule, theirs.pop(rule.rail, None)) for rule in rules)
+    theirs = {(rule.rail, rule.mode): rule for rule in others}
+    ours = tuple(
+        _in_mode(_stricter(rule, theirs.pop((rule.rail, rule.mode), None)), rule.mode) for rule in rules
+    )
     return ours + tuple(theirs.values())
+
+
+AnyRule = TypeVar("AnyRule", bound=_Rule)
+
+
+def _in_mode(rule: AnyRule, mode: Mode) -> AnyRule:
+    return rule if rule.mode == mode else rule.model_copy(update={"mode": mode})
 
 
 def _stricter(rule: Rule, other: Rule | None) -> Rule:
@@ -237,6 +491,10 @@ def _stricter(rule: Rule, other: Rule | None) -> Rule:
         case PersonalRule(), PersonalRule():
             return rule.tightened(other)
         case GuardModelRule(), GuardModelRule():
+            return rule.tightened(other)
+        case TopicsRule(), TopicsRule():
+            return rule.tightened(other)
+        case ScriptsRule(), ScriptsRule():
             return rule.tightened(other)
         case _:
             raise PolicyError(f"two different rails under one name: {rule.rail}")

@@ -49,6 +49,8 @@ class Ruling:
     decision: Decision
     code: str = ""
     text: str = ""
+    #: How much the text looked like what the rail is for, higher is worse; None for rails that do not score.
+    score: float | None = None
 
 
 ALLOW = Ruling(decision="allow")
@@ -197,11 +199,13 @@ class Override:
 
     def look(self, passage: Passage) -> Ruling:
         """Rule on the strongest reading of the text."""
+        score = 0.0
         for view in passage.views():
             finding = injection.inspect(view)
             if finding.score >= self._threshold:
-                return _block(finding.code)
-        return ALLOW
+                return Ruling(decision="block", code=finding.code, score=finding.score)
+            score = max(score, finding.score)
+        return Ruling(decision="allow", score=score)
 
 
 BareUrls = Literal["allow", "plain", "block"]

@@ -82,7 +82,7 @@ class PageReader(Protocol):
 class Screen(Protocol):
     """A rail at the door of the library."""
 
-    async def screen(self, texts: Sequence[str]) -> list[str | None]:
+    async def screen(self, texts: Sequence[str], *, tenant: str, collection: str) -> list[str | None]:
         """Say for each text None (fine) or the code of the rail that said no. Raises Unscreened."""
         ...
 
@@ -324,7 +324,9 @@ class Pipeline:
         texts = [source.name, *(chunk.text for chunk in chunks)]
         places: list[int | None] = [None, *(chunk.page_no for chunk in chunks)]
         for at in range(0, len(texts), _SCREENED_AT_ONCE):
-            verdicts = await self._screen.screen(texts[at : at + _SCREENED_AT_ONCE])
+            verdicts = await self._screen.screen(
+                texts[at : at + _SCREENED_AT_ONCE], tenant=order.tenant, collection=order.collection
+            )
             for code, page_no in zip(verdicts, places[at:], strict=False):
                 if code is not None:
                     return code, page_no

@@ -51,7 +51,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "uvicorn": ("api/cli/",),
     "xllamacpp": ("ingest/local_llm.py",),
     "xlrd": ("ingest/sheets.py",),
-    "yaml": ("guardrails/policy.py",),
+    "yaml": ("guardrails/yaml_files.py",),
 }
 #: LangGraph's own machinery; other files of the agent are nodes and may take its Runtime and Send alone.
 GRAPH = ("agent/graph.py", "agent/threads.py")

@@ -146,7 +146,7 @@ def _check(rule: object) -> Check:
             return Size(max_chars=rule.max_chars, max_run=rule.max_run, max_lines=rule.max_lines)
         case SecretsRule():
             return Secrets(canaries=rule.canaries, min_entropy=rule.min_entropy)
-    parameters = rule.model_dump(exclude={"rail"})  # type: ignore[attr-defined]
+    parameters = rule.model_dump(exclude={"rail", "mode"})  # type: ignore[attr-defined]
     makers = {
         "hidden_unicode": HiddenUnicode,
         "override": Override,

@@ -224,7 +224,7 @@ async def test_a_document_that_a_stricter_rail_stops_leaves_the_shelf(shelf: She
 
 def _lenient(shelf: Shelf) -> Pipeline:
     class Lenient(FakeScreen):
-        async def screen(self, texts: list[str]) -> list[str | None]:  # type: ignore[override]
+        async def screen(self, texts, *, tenant, collection):  # type: ignore[no-untyped-def]
             return [None for _ in texts]
 
     shelf.screen, strict = Lenient(), shelf.screen
