@@ -58,7 +58,7 @@ async def release(state: State, runtime: Runtime[Run]) -> State:
 async def conclude(state: State, runtime: Runtime[Run]) -> State:
     """Say how it ended, and remember the turn."""
     run = runtime.context
-    if not state.get("refused") and not state.get("sentences"):
+    if not (state.get("refused") or state.get("stopped") or state.get("sentences")):
         run.nearest = await _nearest(run, question=state.get("standalone", state["question"]))
     answer = answer_of(state, run, steps=())
     stood, lost = len(answer.sentences), answer.dropped
@@ -128,6 +128,8 @@ def _ending(state: State, run: Run, sentences: tuple[Sentence, ...]) -> tuple[Ki
         return "refusal", state["refused"], refusal_text(state["refused"])
     if sentences:
         return "answer", None, " ".join(marked(s) for s in sentences)
+    if state.get("stopped"):
+        return "refusal", state["stopped"], refusal_text(state["stopped"])
     reason = state.get("reason") or ("cannot_see" if run.blind else "no_evidence")
     assert reason in get_args(AbstentionReason), reason
     return "abstention", reason, ABSTENTIONS[reason]

@@ -119,6 +119,7 @@ class GuardedAgent:
             "dropped": 0,
             "refused": "",
             "reason": "",
+            "stopped": "",
             "found": [],
             "about": "",
         }

@@ -87,6 +87,8 @@ async def screen_evidence(state: State, runtime: Runtime[Run]) -> State:
         "verdicts": [v.code for v in verdicts if not v.allowed],
     }
     update: State = {"evidence": standing, "told": told, "facts": facts}
+    if not standing and any(verdict.code == "undecided" for verdict in verdicts):
+        update["stopped"] = "undecided"  # to say that there is no evidence would be untrue
     if not kept and not await run.library.documents(scope=run.question.scope):
         update["reason"] = "empty_library"
     return update
@@ -100,7 +102,7 @@ async def screen_answer(state: State, runtime: Runtime[Run]) -> State:
     released = " ".join(sentence["text"] for sentence in state.get("sentences", []))
     (verdict,) = await run.rails.screen("answer", [draft["text"]], released=released)
     if not verdict.allowed:
-        return dropped(state, f"rail_{verdict.code}")
+        return dropped(state, f"rail_{verdict.code}") | {"stopped": verdict.code}
     return {"draft": {**draft, "text": verdict.text}, "told": ""}
 
 

@@ -135,6 +135,8 @@ class State(TypedDict, total=False):
     #: Code of the rail that refused the question; of the reason to abstain.
     refused: str
     reason: str
+    #: Code of the rail that stopped what would have been said; where nothing else stands, that is a refusal.
+    stopped: str
     #: What the last node did, for people; empty where there is nothing to tell.
     told: str
     #: Its details for the trace; taken out before the state is stored.
