@@ -122,6 +122,7 @@ class GuardedAgent:
             "dropped": 0,
             "refused": "",
             "reason": "",
+            "stopped": "",
             "found": [],
             "about": "",
         }

@@ -8,8 +8,8 @@ document goes.)
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, NotRequired, Protocol, TypedDict, runtime_checkable
 
 from agent.records import Citation, Facts, Question, Step, WrittenBy
@@ -135,6 +135,8 @@ class State(TypedDict, total=False):
     #: Code of the rail that refused the question; of the reason to abstain.
     refused: str
     reason: str
+    #: Code of the rail that stopped what would have been said; where nothing else stands, that is a refusal.
+    stopped: str
     #: What the last node did, for people; empty where there is nothing to tell.
     told: str
     #: Its details for the trace; taken out before the state is stored.
@@ -223,6 +225,8 @@ class Run:
     deadline: float = 0.0
     #: Evidence text that passed the rails, by chunk id, and findings; gone with the run.
     passed: dict[str, str] = field(default_factory=dict)
+    #: Names and headings that passed, as the rails left them; a chunk without a heading has the heading "".
+    beside: dict[str, str] = field(default_factory=lambda: {"": ""})
     findings: dict[str, str] = field(default_factory=dict)
     #: Chunks that a writer has read: a further round brings others.
     shown: set[str] = field(default_factory=set)
@@ -258,19 +262,29 @@ class Run:
         """Read the kept evidence again through the caller's scope; what is gone is left out."""
         return await self.read(state.get("evidence", []))
 
-    async def read(self, kept: list[Kept]) -> list[Source]:
-        """Read hits again through the scope, numbered as they come; what no rail passed is left out."""
-        chunks = await self.library.chunks([k["chunk_id"] for k in kept], scope=self.question.scope)
-        alive = {chunk.id: chunk for chunk in chunks}
+    async def read(self, kept: list[Kept], *, of: Sequence[Chunk] | None = None) -> list[Source]:
+        """Read hits again through the scope, or take them `of` what was just read; numbered as they come.
+
+        What a rail stopped, in its text or beside it, is left out.
+        """
+        if of is None:
+            of = await self.library.chunks([k["chunk_id"] for k in kept], scope=self.question.scope)
+        alive = {chunk.id: chunk for chunk in of if chunk.id in self.passed and chunk.heading in self.beside}
         return [
             Source(
                 n=n,
-                chunk=alive[k["chunk_id"]],
-                name=k["name"],
+                chunk=_headed(alive[k["chunk_id"]], self.beside),
+                name=self.beside[k["name"]],
                 score=k["score"],
                 text=self.passed[k["chunk_id"]],
                 finding=self.findings.get(k["chunk_id"], ""),
             )
             for n, k in enumerate(kept, start=1)
-            if k["chunk_id"] in alive and k["chunk_id"] in self.passed
+            if k["chunk_id"] in alive and k["name"] in self.beside
         ]
+
+
+def _headed(chunk: Chunk, beside: dict[str, str]) -> Chunk:
+    """Return a chunk with its heading as the rails left it."""
+    left = beside[chunk.heading]
+    return chunk if left == chunk.heading else replace(chunk, heading=left)
