@@ -125,11 +125,11 @@ async def _nearest(run: Run, *, question: str) -> list[Citation]:
 
 def _ending(state: State, run: Run, sentences: tuple[Sentence, ...]) -> tuple[Kind, str | None, str]:
     if state.get("refused"):
-        return "refusal", state["refused"], refusal_text(state["refused"])
+        return "refusal", state["refused"], refusal_text(state["refused"], run)
     if sentences:
         return "answer", None, " ".join(marked(s) for s in sentences)
     if state.get("stopped"):
-        return "refusal", state["stopped"], refusal_text(state["stopped"])
+        return "refusal", state["stopped"], refusal_text(state["stopped"], run)
     reason = state.get("reason") or ("cannot_see" if run.blind else "no_evidence")
     assert reason in get_args(AbstentionReason), reason
     return "abstention", reason, ABSTENTIONS[reason]

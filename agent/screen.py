@@ -18,11 +18,9 @@ from agent.retrieve import merge
 from agent.state import Run, State, StoredTurn, dropped
 from agent.threads import readable
 
-#: What a refused caller is told. It names the rail's kind, never the rule that matched.
-REFUSALS = {
-    "undecided": "I could not check this safely, so I will not answer. Please try again.",
-}
-REFUSAL = "I can't help with this request: it was stopped by this library's policy ({code})."
+#: What a refused caller is told where the policy has no words of its own; neither names a rail.
+UNDECIDED = "I could not check this safely, so I will not answer. Please try again."
+REFUSAL = "I'm sorry, I can't help with this request here."
 
 
 async def screen_question(state: State, runtime: Runtime[Run]) -> State:
@@ -37,7 +35,7 @@ async def screen_question(state: State, runtime: Runtime[Run]) -> State:
     meant = [turn["standalone"] for turn in earlier if "standalone" in turn]
     verdicts = await run.rails.screen("question", [asked, *(turn["text"] for turn in earlier), *meant])
     if not verdicts[0].allowed:
-        code = verdicts[0].code
+        code, run.refusal = verdicts[0].code, verdicts[0].refusal
         return {"refused": code, "told": "The question was stopped by the rails", "facts": {"verdict": code}}
     passed = iter(verdicts[1 + len(earlier) :])
     run.history = []
@@ -87,7 +85,9 @@ async def screen_evidence(state: State, runtime: Runtime[Run]) -> State:
         "verdicts": [v.code for v in verdicts if not v.allowed],
     }
     update: State = {"evidence": standing, "told": told, "facts": facts}
-    if not standing and any(verdict.code == "undecided" for verdict in verdicts):
+    undecided = [verdict for verdict in verdicts if verdict.code == "undecided"]
+    if not standing and undecided:
+        run.refusal = undecided[0].refusal
         update["stopped"] = "undecided"  # to say that there is no evidence would be untrue
     if not kept and not await run.library.documents(scope=run.question.scope):
         update["reason"] = "empty_library"
@@ -102,6 +102,7 @@ async def screen_answer(state: State, runtime: Runtime[Run]) -> State:
     released = " ".join(sentence["text"] for sentence in state.get("sentences", []))
     (verdict,) = await run.rails.screen("answer", [draft["text"]], released=released)
     if not verdict.allowed:
+        run.refusal = verdict.refusal
         return dropped(state, f"rail_{verdict.code}") | {"stopped": verdict.code}
     return {"draft": {**draft, "text": verdict.text}, "told": ""}
 
@@ -112,9 +113,11 @@ async def screen_quotes(citations: Sequence[Citation], run: Run) -> list[Citatio
     return [replace(one, quote=verdict.text) for one, verdict in zip(citations, verdicts, strict=True)]
 
 
-def refusal_text(code: str) -> str:
-    """Return the sentence that a refused caller reads."""
-    return REFUSALS.get(code) or REFUSAL.format(code=code.replace("_", " "))
+def refusal_text(code: str, run: Run) -> str:
+    """Return the sentence that a refused caller reads: the policy's, in the first language that it has."""
+    own = UNDECIDED if code == "undecided" else REFUSAL
+    wanted = (*run.question.languages, "en", *run.refusal)
+    return next((run.refusal[one] for one in wanted if one in run.refusal), own)
 
 
 def _since_last_answer(history: list[StoredTurn]) -> tuple[list[StoredTurn], list[StoredTurn]]:

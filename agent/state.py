@@ -8,7 +8,8 @@ document goes.)
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, NotRequired, Protocol, TypedDict, runtime_checkable
 
@@ -165,8 +166,19 @@ class Rails(Protocol):
 class Policies(Protocol):
     """Who chooses the rails of each caller (`guardrails.effective.Effective`)."""
 
-    def rails_for(self, *, tenant: str, collections: tuple[str, ...], channel: str, trace: str) -> Rails:
-        """Return the rails that are in force for a caller from now until its request ends."""
+    def rails_for(
+        self,
+        *,
+        tenant: str,
+        collections: tuple[str, ...],
+        channel: str,
+        trace: str,
+        heard: Callable[[Sequence[Verdict]], object],
+    ) -> Rails:
+        """Return the rails that are in force for a caller from now until its request ends.
+
+        `heard` is told every verdict.
+        """
         ...
 
 
@@ -246,11 +258,32 @@ class Run:
     seen: dict[str, Kept] = field(default_factory=dict)
     #: Of an abstention: what came nearest.
     nearest: list[Citation] = field(default_factory=list)
+    #: What the rails said since the last step was told.
+    verdicts: list[Verdict] = field(default_factory=list)
+    #: What the policy says to whoever is refused, by language.
+    refusal: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def left_s(self) -> float:
         """Seconds left of the budget, never below zero."""
         return max(0.0, self.deadline - time.monotonic())
+
+    def judged(self) -> list[dict[str, object]]:
+        """Return what the rails said since this was last asked, alike ones as one with their number."""
+        verdicts, self.verdicts[:] = list(self.verdicts), []
+        said = [
+            record
+            for verdict in verdicts
+            for record in (
+                (verdict.hop, verdict.policy, "enforced", verdict.decision, verdict.rail, verdict.code),
+                *(
+                    (verdict.hop, verdict.policy, "shadow", o.decision, o.rail, o.code)
+                    for o in verdict.shadow
+                ),
+            )
+        ]
+        names = ("hop", "policy", "mode", "decision", "rail", "code")
+        return [dict(zip(names, one, strict=True)) | {"texts": many} for one, many in Counter(said).items()]
 
     async def close(self) -> None:
         """Close the open draft, and with it the model's stream: the node that opened it has long returned."""

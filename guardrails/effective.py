@@ -101,10 +101,14 @@ class Bound:
     rails: Rails
     who: str
     trace: str = ""
+    #: Told every verdict, for the trace of the request.
+    heard: Callable[[Sequence[Verdict]], object] = lambda verdicts: None
 
     async def screen(self, hop: Hop, texts: Sequence[str], *, released: str = "") -> tuple[Verdict, ...]:
         """Judge each text; see Rails."""
-        return await self.rails.screen(hop, texts, released=released, who=self.who, trace=self.trace)
+        verdicts = await self.rails.screen(hop, texts, released=released, who=self.who, trace=self.trace)
+        self.heard(verdicts)
+        return verdicts
 
 
 class Effective:
@@ -155,10 +159,18 @@ class Effective:
             del self._met[next(iter(self._met))]
         return held.rails[applying]
 
-    def rails_for(self, *, tenant: str, collections: tuple[str, ...], channel: str, trace: str = "") -> Bound:
+    def rails_for(
+        self,
+        *,
+        tenant: str,
+        collections: tuple[str, ...],
+        channel: str,
+        trace: str = "",
+        heard: Callable[[Sequence[Verdict]], object] = lambda verdicts: None,
+    ) -> Bound:
         """Return the rails for one request of a caller, who goes on record as "tenant/channel"."""
         place = Place(tenant=tenant, collections=collections, channel=channel)
-        return Bound(rails=self.rails(place), who=f"{tenant}/{channel}", trace=trace)
+        return Bound(rails=self.rails(place), who=f"{tenant}/{channel}", trace=trace, heard=heard)
 
     def _current(self) -> _Held:
         """Look whether a file changed; take the change as a whole or not at all."""

@@ -193,9 +193,8 @@ class GuardModelRule(_Rule):
 class TopicsRule(_Rule):
     """What may be asked about, by example: questions, or short descriptions of a topic.
 
-    A question is off topic when nothing of `allowed` is as near to it as `near`, and when something of
-    `refused` is as near as `near_refused` and nearer than all that is allowed; `near` is a cosine of the
-    library's embedder. `refused_words` refuse by themselves and want no embedder.
+    A question is off topic when nothing of `allowed` is as near to it as `near`, or something of `refused` is
+    as near as `near_refused`: cosines of the library's embedder. `refused_words` want no embedder.
     """
 
     orders = {
