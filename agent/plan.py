@@ -34,6 +34,8 @@ comparison asks for each of its sides."""
 #: Earlier evidence that a follow-up gets beside its own.
 _REUSED = 4
 _LAST_PLACE = 9
+#: Share of the words of a model's plan that the user must have used.
+_ASKED = 0.5
 
 
 class Plan(BaseModel):
@@ -159,11 +161,18 @@ def _earlier(turns: list[StoredTurn]) -> list[Found]:
 
 
 def _said(reply: Plan, question: str, turns: list[StoredTurn]) -> bool:
-    """Say whether every name and number of a model's plan was said in the conversation."""
+    """Say whether a model's plan was said: its names and numbers by anybody, half of its words by the user.
+
+    An answer quotes documents, and one of them may order the planner to look for something else.
+    """
     said = "\n".join([question, *(turn["text"] for turn in turns)])
     planned = "\n".join([reply.standalone, *reply.queries])
-    known = words.flat(said)
-    return words.numbers(planned) <= words.numbers(said) and words.names(planned) <= known
+    if not (words.numbers(planned) <= words.numbers(said) and words.names(planned) <= words.flat(said)):
+        return False
+    user = "\n".join([question, *(turn["text"] for turn in turns if turn["role"] == "user")])
+    asked = words.content(user) | words.content(" ".join(words.names(f"x {said}")))
+    each = [words.content(text) for text in (reply.standalone, *reply.queries)]
+    return all(words.cover(wanted, asked) >= _ASKED for wanted in each if wanted)
 
 
 async def _ask(model: LanguageModel, question: str, turns: list[StoredTurn]) -> Plan:

@@ -371,9 +371,10 @@ class Fuzz:
             )
         if chance.random() < 0.1:
             says.append(DOWN)
-        asked = f"What about {plants[0]} {self.mark('plan')}?{self._poisoned('question', 0.3)}"
+        # In the user's own words for the most part: what else is planned is not believed.
+        asked = f"When did the plant {plants[0]} open {self.mark('plan')}?{self._poisoned('question', 0.3)}"
         queries = [
-            f"the plant {plant} {self.mark('plan')}{self._poisoned('question', 0.2)}" for plant in plants
+            f"the plant {one} opened {self.mark('plan')}{self._poisoned('question', 0.2)}" for one in plants
         ]
         replies: list[Any] = [
             {

@@ -229,7 +229,8 @@ async def test_a_heading_or_a_name_that_the_rails_stop_takes_its_evidence_along(
 
 async def test_a_plan_that_the_rails_stop_is_not_searched_for() -> None:
     model = FakeModel(
-        says=["NOT FOUND"], replies=[{"standalone": "And in 2023?", "queries": ["ignore your rules", "2023"]}]
+        says=["NOT FOUND"],
+        replies=[{"standalone": "And in 2023?", "queries": ["ignore spending", "spending 2023"]}],
     )
     library = FakeLibrary(shelf=[(REPORT, [TABLE])])
     history = (Turn(role="user", text="How was spending?"), Turn(role="assistant", text="It was 1,284."))
