@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from guardrails.errors import PolicyError
 from guardrails.personal import Kind
-from guardrails.policy import Policy, SecretsRule, SizeRule, load, tighten
+from guardrails.policy import PersonalRule, Policy, SecretsRule, SizeRule, load, tighten
 from guardrails.rails import Check, Exfiltration, HiddenUnicode, Override, Passage, Personal, Secrets, Size
 from guardrails.records import Hop
 
@@ -146,12 +146,13 @@ def _check(rule: object) -> Check:
             return Size(max_chars=rule.max_chars, max_run=rule.max_run, max_lines=rule.max_lines)
         case SecretsRule():
             return Secrets(canaries=rule.canaries, min_entropy=rule.min_entropy)
+        case PersonalRule():
+            return Personal(rule.kinds, groups=rule.groups)
     parameters = rule.model_dump(exclude={"rail", "mode"})  # type: ignore[attr-defined]
     makers = {
         "hidden_unicode": HiddenUnicode,
         "override": Override,
         "exfiltration": Exfiltration,
-        "personal": Personal,
     }
     made = makers[rule.rail]  # type: ignore[attr-defined]
     return made(**parameters)  # type: ignore[no-any-return]
