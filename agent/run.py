@@ -243,7 +243,11 @@ class GuardedAgent:
         if not isinstance(self._rails, Policies):
             return self._rails
         return self._rails.rails_for(
-            tenant=scope.tenant, collections=scope.collections, channel=channel, trace=trace
+            tenant=scope.tenant,
+            collections=scope.collections,
+            channel=channel,
+            trace=trace,
+            groups=scope.groups,
         )
 
     def _run(self, question: Question, *, limit: int) -> Run:

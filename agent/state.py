@@ -163,7 +163,15 @@ class Rails(Protocol):
 class Policies(Protocol):
     """Who chooses the rails of each caller (`guardrails.effective.Effective`)."""
 
-    def rails_for(self, *, tenant: str, collections: tuple[str, ...], channel: str, trace: str) -> Rails:
+    def rails_for(
+        self,
+        *,
+        tenant: str,
+        collections: tuple[str, ...],
+        channel: str,
+        trace: str,
+        groups: tuple[str, ...],
+    ) -> Rails:
         """Return the rails that are in force for a caller from now until its request ends."""
         ...
 
