@@ -243,12 +243,12 @@ def ssns(text: str) -> Spans:
 
 #: What may stand between a word and the number that it names.
 _NAMES_IT = (
-    r"[\s:.#()'\"-]{0,3}(?:\b(?:number|numbers|no|nr|num|card|id|is|was|has|the|of|my|his|her|as|ending|n°|№)\b"
-    r"[\s:.#()'\"-]{0,3}){0,4}"
+    r"(?i:[\s:.#()'\"-]{0,3}(?:\b(?:number|numbers|no|nr|num|card|id|is|was|has|the|of|my|his|her|as|ending|n°|№)\b"
+    r"[\s:.#()'\"-]{0,3}){0,4})"
 )
 _PASSPORT = re.compile(
     rf"\b(?i:pass-?port|reisepass|passeport|pasaporte|passaporto){_NAMES_IT}"
-    r"(?P<number>(?=[A-Z\d]*\d{5})[A-Z\d]{6,9})(?![\w-])"
+    r"(?P<number>(?=(?:[A-Z]*\d){5})[A-Z\d]{6,9})(?![\w-])"
 )
 #: The second line of a passport's machine-readable zone (ICAO 9303 part 4).
 _MRZ = re.compile(r"(?<![\w<])[A-Z0-9<]{9}\d[A-Z<]{3}\d{7}[MFX<]\d{7}[A-Z0-9<]{14}[\d<]\d(?![\w<])")
