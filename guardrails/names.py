@@ -348,7 +348,7 @@ def by_rules(text: str) -> Iterator[Name]:
         for match in pattern.finditer(text):
             yield from _person(match, "name")
     for match in _SELF.finditer(text):
-        yield from _person(match, "name")
+        yield from (name for name in _person(match, "name") if " " in text[name.start : name.end])
     for match in _MIDDLE.finditer(text):
         if not {match["given"], match["last"]} & (_COMMON | _NO_SURNAME) and _is_word(match["last"]):
             yield Name(kind="person", start=match.start(), end=match.end())
@@ -361,7 +361,7 @@ def _known(text: str) -> Iterator[Name]:
     """Find known given names, each with the words after it that can be its surname."""
     for match in _CAPITALISED.finditer(text):
         at, words = match.start("name"), match["name"].split(" ")
-        first = next((i for i, word in enumerate(words) if word in GIVEN), None)
+        first = next((i for i, word in enumerate(words) if word.split("-")[0] in GIVEN), None)
         if first is None:
             continue
         start = at + sum(len(word) + 1 for word in words[:first])
