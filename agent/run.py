@@ -249,6 +249,7 @@ class GuardedAgent:
             channel=channel,
             trace=trace,
             heard=heard.extend,
+            groups=scope.groups,
         )
 
     def _run(self, question: Question, *, limit: int) -> Run:

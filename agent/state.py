@@ -173,6 +173,7 @@ class Policies(Protocol):
         collections: tuple[str, ...],
         channel: str,
         trace: str,
+        groups: tuple[str, ...],
         heard: Callable[[Sequence[Verdict]], object],
     ) -> Rails:
         """Return the rails that are in force for a caller from now until its request ends.

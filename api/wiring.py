@@ -23,6 +23,7 @@ from ingest.errors import IngestError, Locked, Unscreened
 from ingest.records import Document, Outcome, Scope
 
 if TYPE_CHECKING:
+    from api.masked import Hosting
     from api.writer import LocalModel
     from guardrails.effective import Bound, Effective
     from guardrails.topics import Embedder
@@ -71,12 +72,13 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
         writer = _writer(settings, weights, reading)
         if writer is not None:
             closing.push_async_callback(writer.close)
+        model = _asked(settings, writer, policies)
         stock = await _stock(
-            settings, closing, models[1], embedder=embedder, policies=policies, writer=writer, reading=reading
+            settings, closing, models[1], embedder=embedder, policies=policies, writer=model, reading=reading
         )
         threads = await closing.enter_async_context(Threads.open(settings.home / "threads.sqlite"))
         agent = GuardedAgent(
-            library=stock.library, rails=policies, model=writer, settings=AgentSettings(), threads=threads
+            library=stock.library, rails=policies, model=model, settings=AgentSettings(), threads=threads
         )
         has = Capabilities(
             profile="served" if settings.qdrant_url else "embedded",
@@ -112,7 +114,7 @@ async def _stock(
     *,
     embedder: OnnxEmbedder,
     policies: Effective,
-    writer: LocalModel | ServedModel | None,
+    writer: LanguageModel | None,
     reading: IngestSettings,
 ) -> _Stock:
     """Open index, registry and reader, and put library and pipeline over them."""
@@ -399,6 +401,30 @@ def _writer(
             )
         case "quotes":
             return None
+
+
+def _asked(
+    settings: ApiSettings, writer: LocalModel | ServedModel | None, policies: Hosting
+) -> LanguageModel | None:
+    """Return the writer as everybody asks it: without personal data, where its server is not ours.
+
+    Raises PolicyError where pictures are to go to such a server and a policy withholds them.
+    """
+    from api.masked import MaskedModel
+    from guardrails.errors import PolicyError
+    from ingest.providers import is_elsewhere, name_of
+
+    parser = settings.parser_url
+    seers = {"PAGEWARDEN_PARSER_URL": parser is not None and is_elsewhere(parser, name_of(parser))}
+    elsewhere = writer is not None and writer.writes_as == "served" and settings.model_elsewhere
+    seers["PAGEWARDEN_MODEL_SEES_IMAGES"] = elsewhere and settings.model_sees_images
+    named = [name for name, sees in seers.items() if sees]
+    if named and not policies.sends_pictures():
+        raise PolicyError(
+            f"A policy withholds pictures from servers that are not ours: unset {' and '.join(named)}, or "
+            "serve the model yourself (PAGEWARDEN_MODEL_IS_OURS=true where its address does not tell)."
+        )
+    return MaskedModel(writer, policies) if writer is not None and elsewhere else writer
 
 
 def _chosen(settings: ApiSettings, weights: Weights) -> Literal["served", "local", "quotes"]:

@@ -18,9 +18,12 @@ from typing import Annotated, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from guardrails.errors import PolicyError
+from guardrails.names import by_rules
 from guardrails.nemo import Rails
-from guardrails.policy import Policy, beside, read, tighten, weaknesses
+from guardrails.ner import by_model
+from guardrails.policy import HostedRule, Policy, beside, read, tighten, weaknesses
 from guardrails.records import Hop, Verdict
+from guardrails.vault import Vault
 from guardrails.yaml_files import read_as
 
 _LOG = logging.getLogger(__name__)
@@ -101,12 +104,15 @@ class Bound:
     rails: Rails
     who: str
     trace: str = ""
+    groups: tuple[str, ...] = ()
     #: Told every verdict, for the trace of the request.
     heard: Callable[[Sequence[Verdict]], object] = lambda verdicts: None
 
     async def screen(self, hop: Hop, texts: Sequence[str], *, released: str = "") -> tuple[Verdict, ...]:
         """Judge each text; see Rails."""
-        verdicts = await self.rails.screen(hop, texts, released=released, who=self.who, trace=self.trace)
+        verdicts = await self.rails.screen(
+            hop, texts, released=released, who=self.who, trace=self.trace, groups=self.groups
+        )
         self.heard(verdicts)
         return verdicts
 
@@ -166,11 +172,30 @@ class Effective:
         collections: tuple[str, ...],
         channel: str,
         trace: str = "",
+        groups: tuple[str, ...] = (),
         heard: Callable[[Sequence[Verdict]], object] = lambda verdicts: None,
     ) -> Bound:
         """Return the rails for one request of a caller, who goes on record as "tenant/channel"."""
         place = Place(tenant=tenant, collections=collections, channel=channel)
-        return Bound(rails=self.rails(place), who=f"{tenant}/{channel}", trace=trace, heard=heard)
+        return Bound(
+            rails=self.rails(place), who=f"{tenant}/{channel}", trace=trace, groups=groups, heard=heard
+        )
+
+    def vault(self) -> Vault:
+        """Return an empty vault for what a model of somebody else's is asked.
+
+        It masks what any policy of the house wants masked: who asks is not known to a model.
+        """
+        hosted = self._hosted(self._current())
+        return Vault(frozenset(hosted.kinds), names=by_model() if hosted.names == "model" else by_rules)
+
+    def sends_pictures(self) -> bool:
+        """Say whether a model of somebody else's may see pictures, which cannot be masked."""
+        return self._hosted(self._current()).pictures == "send"
+
+    @staticmethod
+    def _hosted(held: _Held) -> HostedRule:
+        return held.joined(range(len(held.rules))).hosted
 
     def _current(self) -> _Held:
         """Look whether a file changed; take the change as a whole or not at all."""
@@ -227,6 +252,8 @@ class Effective:
                     "Name one that acts, and put the one in shadow into policies.yaml beside it."
                 )
         held = _Held(house=house, rules=rules, files=files, seen=before)
+        if self._hosted(held).names == "model":
+            by_model()
         for applying in ((), *((number,) for number in range(len(rules)))):
             held.rails[applying] = self._built(held.joined(applying))
         return held

@@ -14,7 +14,7 @@ import logging
 import secrets
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,8 @@ from typing import Protocol
 from guardrails.audit import Audit
 from guardrails.errors import PolicyError
 from guardrails.guard import GuardModel, Judge
+from guardrails.names import by_rules
+from guardrails.ner import by_model
 from guardrails.policy import (
     ExfiltrationRule,
     GuardModelRule,
@@ -208,19 +210,29 @@ class Rails:
         return other
 
     async def screen(
-        self, hop: Hop, texts: Sequence[str], *, released: str = "", who: str = "", trace: str = ""
+        self,
+        hop: Hop,
+        texts: Sequence[str],
+        *,
+        released: str = "",
+        who: str = "",
+        trace: str = "",
+        groups: Collection[str] = (),
     ) -> tuple[Verdict, ...]:
         """Return one verdict for each text, in order.
 
         `released` is what the reader of an answer already has, with the blanks that part it from the new
-        sentence: rails see both together, the verdict's text is the new sentence alone. Never raises but
+        sentence: rails see both together, the verdict's text is the new sentence alone. `groups` are those of
+        whoever will read it. Never raises but
         for cancellation; whatever else happens, what is undecided is blocked.
         """
         if not texts:
             return ()
         verdicts = tuple(self._verdict(hop, _Decided(ruling=_UNDECIDED, rail=None), "") for _ in texts)
         try:
-            decided = await self._decide(hop, tuple(Passage(text=text, released=released) for text in texts))
+            decided = await self._decide(
+                hop, tuple(Passage(text=text, released=released, groups=frozenset(groups)) for text in texts)
+            )
             answers = tuple(self._verdict(hop, one, text) for one, text in zip(decided, texts, strict=True))
             if self._audit:
                 self._audit.record(texts, answers, who=who, trace=trace)
@@ -323,6 +335,7 @@ class Rails:
             Passage(
                 text=decided[i].ruling.text if decided[i].ruling.decision == "mask" else passages[i].text,
                 released=passages[i].released,
+                groups=passages[i].groups,
             )
             for i in left
         ]
@@ -474,7 +487,10 @@ def _built(rule: Rule, *, judge: Judge | None, embedder: Callable[[], Embedder] 
         case SecretsRule():
             return Deterministic(Secrets(canaries=rule.canaries, min_entropy=rule.min_entropy))
         case PersonalRule():
-            return Deterministic(Personal(rule.kinds))
+            # A model that reads the text is too slow for the event loop.
+            reads = rule.names == "model"
+            personal = Personal(rule.kinds, groups=rule.groups, names=by_model() if reads else by_rules)
+            return Deterministic(personal, inline_chars=0) if reads else Deterministic(personal)
         case GuardModelRule():
             if judge is None:
                 raise PolicyError("The policy asks for a guard model, and no model server is set.")

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from guardrails.errors import PolicyError
-from guardrails.personal import Kind, Treatment
+from guardrails.personal import KINDS, NAMED, Kind, NamesBy, Treatment
 from guardrails.rails import BareUrls
 from guardrails.records import Hop, Mode
 from guardrails.scripts import Script
@@ -23,6 +23,7 @@ from guardrails.yaml_files import read_as
 
 _FOLDER = Path(__file__).parent / "policies"
 _TREATMENTS: tuple[Treatment, ...] = get_args(Treatment)
+_NAMES: tuple[NamesBy, ...] = get_args(NamesBy)
 #: From loose to strict.
 _BARE_URLS: tuple[BareUrls, ...] = get_args(BareUrls)
 #: Says whether its first value is at least as strict as its second.
@@ -41,6 +42,21 @@ def _within(ours: Any, theirs: Any) -> bool:
 
 def _treats(ours: Mapping[Kind, Treatment], theirs: Mapping[Kind, Treatment]) -> bool:
     return all(_TREATMENTS.index(ours[kind]) >= _TREATMENTS.index(theirs[kind]) for kind in theirs)
+
+
+def _reads(ours: Mapping[Kind, tuple[str, ...]], theirs: Mapping[Kind, tuple[str, ...]]) -> bool:
+    return all("*" in theirs[kind] or _within(ours[kind], theirs[kind]) for kind in theirs)
+
+
+def _common(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the groups of both; `*` is every group."""
+    if "*" in ours:
+        return theirs
+    return ours if "*" in theirs else tuple(set(ours) & set(theirs))
+
+
+def _searches(ours: NamesBy, theirs: NamesBy) -> bool:
+    return _NAMES.index(ours) >= _NAMES.index(theirs)
 
 
 class _Rule(BaseModel):
@@ -146,25 +162,95 @@ class SecretsRule(_Rule):
 
 
 class PersonalRule(_Rule):
-    """What becomes of each kind of personal data; a kind that is not named is let pass."""
+    """What becomes of each kind of personal data; a kind that is not named is let pass.
 
-    orders = {"kinds": _treats}
+    `groups` names by kind who may read it all the same. `names` says how people and organisations are found:
+    by a model (an extra), or by rules, which find fewer.
+    """
+
+    orders = {"kinds": _treats, "groups": _reads, "names": _searches}
 
     rail: Literal["personal"] = "personal"
     kinds: dict[Kind, Treatment]
+    groups: Annotated[dict[Kind, tuple[str, ...]], Field(validate_default=True)] = {}
+    """Written out in full when read: `*` is everybody, for a kind that is let pass."""
+    names: Annotated[NamesBy, Field(validate_default=True)] = "model"
+    """"rules" when read where no names are looked for."""
 
     @field_validator("kinds")
     @classmethod
     def _all(cls, kinds: dict[Kind, Treatment]) -> dict[Kind, Treatment]:
-        return {kind: kinds.get(kind, "allow") for kind in get_args(Kind)}
+        return {kind: kinds.get(kind, "allow") for kind in KINDS}
+
+    @field_validator("groups", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {kind: tuple(names) if isinstance(names, list) else names for kind, names in value.items()}
+
+    @field_validator("groups")
+    @classmethod
+    def _full(cls, groups: dict[Kind, tuple[str, ...]], info: ValidationInfo) -> dict[Kind, tuple[str, ...]]:
+        kinds: dict[Kind, Treatment] = info.data.get("kinds", {})
+        if any("*" in groups.get(kind, ()) for kind, treatment in kinds.items() if treatment != "allow"):
+            raise ValueError("what everybody may read is allowed: name it so under kinds")
+        return {
+            kind: ("*",) if treatment == "allow" else tuple(sorted(set(groups.get(kind, ()))))
+            for kind, treatment in kinds.items()
+        }
+
+    @field_validator("names")
+    @classmethod
+    def _asked(cls, names: NamesBy, info: ValidationInfo) -> NamesBy:
+        kinds: dict[Kind, Treatment] = info.data.get("kinds", {})
+        return names if any(kinds.get(kind, "allow") != "allow" for kind in NAMED) else "rules"
 
     def tightened(self, other: PersonalRule) -> PersonalRule:
-        """Take the stricter treatment of each kind."""
+        """Take the stricter treatment of each kind, and let it pass only for whom both let it pass."""
         kinds: dict[Kind, Treatment] = {
             kind: max(treatment, other.kinds[kind], key=_TREATMENTS.index)
             for kind, treatment in self.kinds.items()
         }
-        return PersonalRule(kinds=kinds)
+        return PersonalRule(
+            kinds=kinds,
+            groups={kind: _common(self.groups[kind], other.groups[kind]) for kind in kinds},
+            names=max(self.names, other.names, key=_NAMES.index),
+        )
+
+
+class HostedRule(BaseModel):
+    """What a model of somebody else's does not get to see: masked before, put back into its reply.
+
+    A picture cannot be masked. "send" leaves it to the operator, who chose a server that looks at pages;
+    with "withhold" such a server is refused when the house opens.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    orders: ClassVar[Mapping[str, Order]] = {"kinds": _covers, "names": _searches, "pictures": operator.ge}
+
+    kinds: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind not in NAMED)
+    names: Annotated[NamesBy, Field(validate_default=True)] = "model"
+    pictures: Literal["send", "withhold"] = "send"
+
+    @field_validator("kinds")
+    @classmethod
+    def _sorted(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        return tuple(kind for kind in KINDS if kind in kinds)
+
+    @field_validator("names")
+    @classmethod
+    def _asked(cls, names: NamesBy, info: ValidationInfo) -> NamesBy:
+        return names if set(NAMED) & set(info.data.get("kinds", ())) else "rules"
+
+    def tightened(self, other: HostedRule) -> HostedRule:
+        """Mask what either masks."""
+        return HostedRule(
+            kinds=self.kinds + other.kinds,
+            names=max(self.names, other.names, key=_NAMES.index),
+            pictures=max(self.pictures, other.pictures),
+        )
 
 
 class GuardModelRule(_Rule):
@@ -335,6 +421,8 @@ class Policy(BaseModel):
     mode: Mode = "enforce"
     """"shadow": every rail of this policy decides and is written down, and nothing of it is done."""
     hops: dict[Hop, tuple[Rule, ...]] = {}
+    hosted: HostedRule = HostedRule()
+    """What is masked before a model of somebody else's sees it."""
     refusal: dict[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")], Wording] = {}
     """What whoever asked is told, by language and code: {en: {default: …, off_topic: …}}."""
 
@@ -427,7 +515,13 @@ def tighten(policy: Policy, other: Policy) -> Policy:
     }
     languages = dict.fromkeys((*policy.refusal, *other.refusal))
     refusal = {one: policy.refusal.get(one, {}) | other.refusal.get(one, {}) for one in languages}
-    return Policy(name=f"{policy.label}+{other.name}", version=other.version, hops=hops, refusal=refusal)
+    return Policy(
+        name=f"{policy.label}+{other.name}",
+        version=other.version,
+        hops=hops,
+        hosted=policy.hosted.tightened(other.hosted),
+        refusal=refusal,
+    )
 
 
 def weaknesses(policy: Policy, other: Policy) -> list[str]:
@@ -435,7 +529,11 @@ def weaknesses(policy: Policy, other: Policy) -> list[str]:
 
     Only what acts counts: a rail in shadow stops nothing.
     """
-    found = []
+    found = [
+        f"hosted.{name}: {getattr(policy.hosted, name)}, not {getattr(other.hosted, name)}"
+        for name, is_as_strict in HostedRule.orders.items()
+        if not is_as_strict(getattr(policy.hosted, name), getattr(other.hosted, name))
+    ]
     for hop, rules in other.hops.items():
         ours = {rule.rail: rule for rule in policy.hops.get(hop, ()) if rule.mode == "enforce"}
         for rule in rules:

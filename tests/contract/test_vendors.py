@@ -43,7 +43,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "rapid_layout": ("ingest/ocr.py",),
     "rapidocr": ("ingest/ocr.py",),
     "rich": ("api/cli/",),
-    "spacy": ("ingest/elements.py",),
+    "spacy": ("ingest/elements.py", "guardrails/ner.py"),
     "starlette": ("api/",),
     "tokenizers": ("ingest/onnx.py", "guardrails/onnx.py"),
     "typer": ("api/cli/",),

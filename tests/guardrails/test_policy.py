@@ -15,6 +15,7 @@ from guardrails import policy
 from guardrails.errors import PolicyError
 from guardrails.personal import Kind
 from guardrails.policy import (
+    PersonalRule,
     Policy,
     Rule,
     SecretsRule,
@@ -267,12 +268,13 @@ def _check(rule: object) -> Check:
             return Size(max_chars=rule.max_chars, max_run=rule.max_run, max_lines=rule.max_lines)
         case SecretsRule():
             return Secrets(canaries=rule.canaries, min_entropy=rule.min_entropy)
+        case PersonalRule():
+            return Personal(rule.kinds, groups=rule.groups)
     parameters = rule.model_dump(exclude={"rail", "mode"})  # type: ignore[attr-defined]
     makers = {
         "hidden_unicode": HiddenUnicode,
         "override": Override,
         "exfiltration": Exfiltration,
-        "personal": Personal,
     }
     made = makers[rule.rail]  # type: ignore[attr-defined]
     return made(**parameters)  # type: ignore[no-any-return]
