@@ -296,8 +296,10 @@ class TopicsRule(_Rule):
     """In a file one list of examples; joined policies keep one list each, and all must be met."""
     refused: tuple[str, ...] = ()
     refused_words: tuple[str, ...] = ()
-    near: Annotated[float, Field(ge=0, le=1)] = 0.6
-    near_refused: Annotated[float, Field(ge=0, le=1)] = 0.72
+    near: Annotated[float, Field(ge=0, le=1)] = 0.55
+    """Six examples keep 33 of 36 questions about filings and decline 3 of 4 others (`tests/bench/topics.py`)."""
+    near_refused: Annotated[float, Field(ge=0, le=1)] = 0.65
+    """Of what people ask about other things, one in a hundred is as near."""
 
     @field_validator("allowed", "refused", "refused_words", mode="before")
     @classmethod
