@@ -163,6 +163,20 @@ class Rails(Protocol):
 
 
 @runtime_checkable
+class Grounding(Protocol):
+    """Rails whose policy also says how well a sentence must stand, and which keep what verifying said."""
+
+    @property
+    def least(self) -> tuple[float, float]:
+        """Word support and confidence that a sentence must have at least, each in [0, 1]."""
+        ...
+
+    def grounded(self, text: str, lack: str) -> Verdict:
+        """Put on record what a sentence lacks ("" for nothing), as a verdict."""
+        ...
+
+
+@runtime_checkable
 class Policies(Protocol):
     """Who chooses the rails of each caller (`guardrails.effective.Effective`)."""
 
@@ -268,6 +282,17 @@ class Run:
     def left_s(self) -> float:
         """Seconds left of the budget, never below zero."""
         return max(0.0, self.deadline - time.monotonic())
+
+    @property
+    def least(self) -> tuple[float, float]:
+        """Word support and confidence that the policy asks of a sentence, whatever the settings ask."""
+        return self.rails.least if isinstance(self.rails, Grounding) else (0.0, 0.0)
+
+    def stands(self, text: str, lack: str) -> bool:
+        """Put on record whether a sentence stands on its evidence; say whether it may go on."""
+        if not isinstance(self.rails, Grounding):
+            return not lack
+        return self.rails.grounded(text, lack).allowed
 
     def judged(self) -> list[dict[str, object]]:
         """Return what the rails said since this was last asked, alike ones as one with their number."""

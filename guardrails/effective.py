@@ -116,6 +116,18 @@ class Bound:
         self.heard(verdicts)
         return verdicts
 
+    @property
+    def least(self) -> tuple[float, float]:
+        """Word support and confidence that a sentence must have at least, each in [0, 1]."""
+        rule = self.rails.policy.grounded
+        return rule.min_word_support, rule.min_confidence
+
+    def grounded(self, text: str, lack: str) -> Verdict:
+        """Put on record what verifying said of a sentence; see Rails."""
+        verdict = self.rails.grounded(text, lack, who=self.who, trace=self.trace)
+        self.heard([verdict])
+        return verdict
+
 
 class Effective:
     """Gives every caller the rails of the strictest policy that applies."""

@@ -27,6 +27,7 @@ from guardrails.names import by_rules
 from guardrails.ner import by_model
 from guardrails.policy import (
     ExfiltrationRule,
+    GroundedRule,
     GuardModelRule,
     HiddenUnicodeRule,
     OverrideRule,
@@ -198,7 +199,7 @@ class Rails:
         self._shadow = {hop: self._of(rules, "shadow") for hop, rules in policy.hops.items()}
 
     def _of(self, rules: Sequence[Rule], mode: Mode) -> Sequence[Rail]:
-        return tuple(self._built(rule) for rule in rules if rule.mode == mode)
+        return tuple(self._built(rule) for rule in rules if rule.mode == mode and rule.rail != "grounded")
 
     def under(self, policy: Policy) -> Rails:
         """Return rails of another policy around the same NeMo, which takes half a second to build.
@@ -271,6 +272,21 @@ class Rails:
             for one, opinions in zip(heeded.result(), aside.result(), strict=True)
         ]
         return _ballot(ticket, call.decided)
+
+    def grounded(self, text: str, lack: str, *, who: str = "", trace: str = "") -> Verdict:
+        """Put on record what verifying said of a sentence: `lack` is what it lacks, "" for nothing.
+
+        What cannot be put on record does not stand.
+        """
+        ruling = Ruling(decision="block", code=lack) if lack else ALLOW
+        verdict = self._verdict("answer", _Decided(ruling=ruling, rail="grounded" if lack else None), text)
+        try:
+            if self._audit:
+                self._audit.record([text], [verdict], who=who, trace=trace)
+        except OSError as error:
+            _LOG.error("grounded: a sentence undecided: %s", type(error).__name__)
+            return self._verdict("answer", _Decided(ruling=_UNDECIDED, rail=None), "")
+        return verdict
 
     async def explain(self, hop: Hop, text: str) -> tuple[Opinion, ...]:
         """Ask every rail of a hop about one text, one after the other, and return what each said.
@@ -495,6 +511,8 @@ def _built(rule: Rule, *, judge: Judge | None, embedder: Callable[[], Embedder] 
             if judge is None:
                 raise PolicyError("The policy asks for a guard model, and no model server is set.")
             return GuardModel(judge, allowed=rule.allowed)
+        case GroundedRule():
+            raise PolicyError("Whether a sentence is grounded is for the agent to say: it has the evidence.")
         case ScriptsRule():
             return Deterministic(Scripts(allowed=rule.allowed, max_foreign=rule.max_foreign))
         case TopicsRule():

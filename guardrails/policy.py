@@ -297,7 +297,7 @@ class TopicsRule(_Rule):
     refused: tuple[str, ...] = ()
     refused_words: tuple[str, ...] = ()
     near: Annotated[float, Field(ge=0, le=1)] = 0.55
-    """Six examples keep 33 of 36 questions about filings and decline 3 of 4 others (`tests/bench/topics.py`)."""
+    """Six examples keep 33 of 36 questions about filings, decline 3 of 4 others (`tests/bench/topics.py`)."""
     near_refused: Annotated[float, Field(ge=0, le=1)] = 0.65
     """Of what people ask about other things, one in a hundred is as near."""
 
@@ -391,6 +391,28 @@ class ScriptsRule(_Rule):
         )
 
 
+class GroundedRule(_Rule):
+    """How well a sentence must stand on what it cites, beside what the settings ask: the higher counts.
+
+    Judged by the agent, which holds the evidence; a text alone cannot be judged by it.
+    """
+
+    orders = {"min_word_support": operator.ge, "min_confidence": operator.ge}
+
+    rail: Literal["grounded"] = "grounded"
+    min_word_support: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of a sentence's content words that its evidence must hold."""
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """How sure a sentence must be to be shown."""
+
+    def tightened(self, other: GroundedRule) -> GroundedRule:
+        """Take the higher of each."""
+        return GroundedRule(
+            min_word_support=max(self.min_word_support, other.min_word_support),
+            min_confidence=max(self.min_confidence, other.min_confidence),
+        )
+
+
 Rule = Annotated[
     SizeRule
     | HiddenUnicodeRule
@@ -400,7 +422,8 @@ Rule = Annotated[
     | PersonalRule
     | GuardModelRule
     | TopicsRule
-    | ScriptsRule,
+    | ScriptsRule
+    | GroundedRule,
     Field(discriminator="rail"),
 ]
 
@@ -445,6 +468,10 @@ class Policy(BaseModel):
         if missing and not self.extends:
             raise ValueError(f"no rails for {', '.join(sorted(missing))}")
         for hop, rules in self.hops.items():
+            if any(rule.rail == "grounded" and (hop != "answer" or rule.mode != "enforce") for rule in rules):
+                raise ValueError(f"{hop}: grounded stands at the answer, where evidence is, and acts")
+            if all(rule.rail == "grounded" for rule in rules) and not self.extends:
+                raise ValueError(f"{hop}: at least one rail that reads texts")
             if not rules or len({(rule.rail, rule.mode) for rule in rules}) != len(rules):
                 raise ValueError(f"{hop}: at least one rail, and each one once")
         return self
@@ -453,6 +480,11 @@ class Policy(BaseModel):
     def label(self) -> str:
         """The name and version as verdicts and the audit carry them: "default@1"."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def grounded(self) -> GroundedRule:
+        """How well a sentence must stand on its evidence."""
+        return next((rule for rule in self.hops.get("answer", ()) if rule.rail == "grounded"), GroundedRule())
 
     def words(self, code: str) -> dict[str, str]:
         """Return what may be told of a refusal with this code, by language."""
@@ -594,6 +626,8 @@ def _stricter(rule: Rule, other: Rule | None) -> Rule:
         case TopicsRule(), TopicsRule():
             return rule.tightened(other)
         case ScriptsRule(), ScriptsRule():
+            return rule.tightened(other)
+        case GroundedRule(), GroundedRule():
             return rule.tightened(other)
         case _:
             raise PolicyError(f"two different rails under one name: {rule.rail}")

@@ -72,6 +72,7 @@ def _with_question(*rules: object) -> str:
         (_with_question({"rail": "secrets", "canaries": ["a"]}), "canary"),
         (_with_question({"rail": "personal", "kinds": {"shoe size": "mask"}}), "kinds"),
         (_with_question({"rail": "exfiltration", "bare_urls": "off"}), "bare_urls"),
+        (_with_question({"rail": "size"}, {"rail": "grounded"}), "grounded stands at the answer"),
     ],
 )
 def test_a_wrong_policy_says_where(content: str, named: str, tmp_path: Path) -> None:
@@ -164,6 +165,13 @@ def _rules(*more: str) -> st.SearchStrategy[list[dict[str, object]]]:
                 "max_foreign": st.sampled_from([0.0, 0.3]),
             }
         ),
+        "grounded": st.fixed_dictionaries(
+            {
+                "rail": st.just("grounded"),
+                "min_word_support": st.sampled_from([0.0, 0.9]),
+                "min_confidence": st.sampled_from([0.0, 0.3, 0.6]),
+            }
+        ),
         "guard_model": st.fixed_dictionaries(
             {"rail": st.just("guard_model"), "allowed": st.lists(st.sampled_from(["S1", "S4"]))}
         ),
@@ -209,7 +217,7 @@ def _rules(*more: str) -> st.SearchStrategy[list[dict[str, object]]]:
 
 def _in_modes(rules: list[dict[str, object]], shadowed: list[bool]) -> list[dict[str, object]]:
     return [
-        rule | {"mode": "shadow" if in_shadow else "enforce"}
+        rule | {"mode": "shadow" if in_shadow and rule["rail"] != "grounded" else "enforce"}
         for rule, in_shadow in zip(rules, shadowed, strict=False)
     ]
 
@@ -221,7 +229,9 @@ ANY_POLICIES = st.builds(
         {
             hop: st.builds(
                 _in_modes,
-                _rules("topics", "scripts", "guard_model"),
+                _rules("topics", "scripts", "guard_model", *(["grounded"] if hop == "answer" else [])).filter(
+                    lambda rules: any(rule["rail"] != "grounded" for rule in rules)
+                ),
                 st.lists(st.booleans(), min_size=9, max_size=9),
             )
             for hop in HOPS
