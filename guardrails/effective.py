@@ -92,8 +92,11 @@ class _Held:
 
     def joined(self, applying: Sequence[int]) -> Policy:
         policy = self.house
+        joined = [self.house]
         for number in applying:
-            policy = tighten(policy, self.rules[number][1])
+            if (other := self.rules[number][1]) not in joined:
+                policy = tighten(policy, other)
+                joined.append(other)
         return policy
 
 

@@ -7,6 +7,7 @@ order written down for each parameter; tests hold the two against each other.
 
 from __future__ import annotations
 
+import hashlib
 import operator
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,6 +31,8 @@ _BARE_URLS: tuple[BareUrls, ...] = get_args(BareUrls)
 Order = Callable[[Any, Any], bool]
 #: A policy that extends another that extends another …: deeper is a ring.
 _DEEPEST = 8
+#: Characters of a joined policy's name that are kept; the rest is told by a hash.
+_LONGEST = 600
 
 
 def _covers(ours: Any, theirs: Any) -> bool:
@@ -549,8 +552,11 @@ def tighten(policy: Policy, other: Policy) -> Policy:
     }
     languages = dict.fromkeys((*policy.refusal, *other.refusal))
     refusal = {one: policy.refusal.get(one, {}) | other.refusal.get(one, {}) for one in languages}
+    name = f"{policy.label}+{other.name}"
+    if len(name) > _LONGEST:
+        name = f"{name[:_LONGEST]}+{hashlib.sha256(name.encode()).hexdigest()[:12]}"
     return Policy(
-        name=f"{policy.label}+{other.name}",
+        name=name,
         version=other.version,
         hops=hops,
         hosted=policy.hosted.tightened(other.hosted),

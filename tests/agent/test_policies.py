@@ -11,6 +11,8 @@ import pytest
 from agent.records import Answer, Question, Step
 from agent.run import GuardedAgent
 from agent.settings import AgentSettings
+from api.cli.trace import ruled
+from api.schemas import answer_out
 from guardrails.audit import Audit
 from guardrails.effective import Effective
 from guardrails.nemo import Rails
@@ -108,6 +110,8 @@ async def test_a_refusal_names_its_rail_in_the_trace(tmp_path: Path) -> None:
     answer = await an_agent(tmp_path).answer(asked(HOSTILE))
     (record,) = [one for one in rails_of(answer) if one["decision"] == "block"]
     assert (record["hop"], record["rail"], record["mode"]) == ("question", "override", "enforced")
+    told = [line for step in answer_out(answer).steps for line in ruled(step)]
+    assert told == ["a text of the question stopped by override (override, default@1+own@7)"]
 
 
 async def test_a_policy_can_ask_for_surer_sentences_than_the_settings(tmp_path: Path) -> None:

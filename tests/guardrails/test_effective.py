@@ -217,6 +217,20 @@ def test_a_policy_file_beside_the_rules_is_watched_too(tmp_path: Path) -> None:
     assert weaknesses(before, after) == ["question.override.threshold: 1.0, not 0.5"]
 
 
+def test_policies_that_apply_twice_are_named_once_and_many_still_have_a_name(tmp_path: Path) -> None:
+    rules = "- {policy: strict}\n- {policy: default}\n- {policy: strict, tenant: acme}\n"
+    assert (
+        effective(write(tmp_path / "policies.yaml", RULES + rules)).policy(ACME).label == "default@1+strict@1"
+    )
+    for n in range(40):
+        name = f"p{n}-{'x' * 60}"
+        (tmp_path / f"{name}.yaml").write_text(f"name: {name}\nversion: {n + 1}\nextends: default\n")
+        rules += f"- {{policy: {name}.yaml}}\n"
+    policy = effective(write(tmp_path / "policies.yaml", RULES + rules)).policy(ACME)
+    assert len(policy.label) < 700
+    assert weaknesses(policy, load("strict")) == []
+
+
 def test_a_house_that_only_looks_on_does_not_open(tmp_path: Path) -> None:
     path = tmp_path / "watching.yaml"
     path.write_text("name: watching\nversion: 1\nextends: default\nmode: shadow\n")
