@@ -160,7 +160,8 @@ class Effective:
     def label(self) -> str:
         """The house's policy and how many rules tighten it: "default@1, 2 rules"."""
         many = len(self._held.rules)
-        return self._held.house.label + (f", {many} rule{'s' * (many != 1)} tighten it" if many else "")
+        told = {0: "", 1: ", 1 rule tightens it"}.get(many, f", {many} rules tighten it")
+        return self._held.house.label + told
 
     def policy(self, place: Place) -> Policy:
         """Return the policy in force at a place."""
