@@ -39,6 +39,8 @@ class Question:
     #: The door it came through ("http", "cli", "slack:C0123"), told by the door, never by the caller; for ""
     #: the policies of every channel apply.
     channel: str = ""
+    #: Languages that the caller reads, best first ("de", "en"); refusals are worded in the first there is.
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,6 +122,7 @@ class GuardedAgent:
             "dropped": 0,
             "refused": "",
             "reason": "",
+            "stopped": "",
             "found": [],
             "about": "",
         }
@@ -234,11 +235,11 @@ class GuardedAgent:
     ) -> list[tuple[Chunk, Verdict]]:
         """Read a page's chunks through the scope and let the rails judge each."""
         chunks = await self._library.on_page(document_id, page_no, scope=scope)
-        rails = self._rails_for(scope, channel=channel, trace="")
+        rails = self._rails_for(scope, channel=channel, trace="", heard=[])
         verdicts = await rails.screen("evidence", [chunk.text for chunk in chunks]) if chunks else ()
         return list(zip(chunks, verdicts, strict=True))
 
-    def _rails_for(self, scope: Scope, *, channel: str, trace: str) -> Rails:
+    def _rails_for(self, scope: Scope, *, channel: str, trace: str, heard: list[Verdict]) -> Rails:
         """Return the rails in force for one request: they stay the same until it ends."""
         if not isinstance(self._rails, Policies):
             return self._rails
@@ -247,15 +248,18 @@ class GuardedAgent:
             collections=scope.collections,
             channel=channel,
             trace=trace,
+            heard=heard.extend,
             groups=scope.groups,
         )
 
     def _run(self, question: Question, *, limit: int) -> Run:
         trace_id = uuid.uuid4().hex
+        heard: list[Verdict] = []
         return Run(
             question=question,
             library=self._library,
-            rails=self._rails_for(question.scope, channel=question.channel, trace=trace_id),
+            rails=self._rails_for(question.scope, channel=question.channel, trace=trace_id, heard=heard),
+            verdicts=heard,
             writer=self._writer,
             model=self._model,
             settings=self._settings,

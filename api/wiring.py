@@ -94,6 +94,7 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
             capabilities=has,
             readiness=parts.tell,
             warm=parts.warm,
+            policy_fault=lambda: policies.fault,
         )
 
 

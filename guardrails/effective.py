@@ -92,8 +92,11 @@ class _Held:
 
     def joined(self, applying: Sequence[int]) -> Policy:
         policy = self.house
+        joined = [self.house]
         for number in applying:
-            policy = tighten(policy, self.rules[number][1])
+            if (other := self.rules[number][1]) not in joined:
+                policy = tighten(policy, other)
+                joined.append(other)
         return policy
 
 
@@ -105,12 +108,28 @@ class Bound:
     who: str
     trace: str = ""
     groups: tuple[str, ...] = ()
+    #: Told every verdict, for the trace of the request.
+    heard: Callable[[Sequence[Verdict]], object] = lambda verdicts: None
 
     async def screen(self, hop: Hop, texts: Sequence[str], *, released: str = "") -> tuple[Verdict, ...]:
         """Judge each text; see Rails."""
-        return await self.rails.screen(
+        verdicts = await self.rails.screen(
             hop, texts, released=released, who=self.who, trace=self.trace, groups=self.groups
         )
+        self.heard(verdicts)
+        return verdicts
+
+    @property
+    def least(self) -> tuple[float, float]:
+        """Word support and confidence that a sentence must have at least, each in [0, 1]."""
+        rule = self.rails.policy.grounded
+        return rule.min_word_support, rule.min_confidence
+
+    def grounded(self, text: str, lack: str) -> Verdict:
+        """Put on record what verifying said of a sentence; see Rails."""
+        verdict = self.rails.grounded(text, lack, who=self.who, trace=self.trace)
+        self.heard([verdict])
+        return verdict
 
 
 class Effective:
@@ -169,10 +188,13 @@ class Effective:
         channel: str,
         trace: str = "",
         groups: tuple[str, ...] = (),
+        heard: Callable[[Sequence[Verdict]], object] = lambda verdicts: None,
     ) -> Bound:
         """Return the rails for one request of a caller, who goes on record as "tenant/channel"."""
         place = Place(tenant=tenant, collections=collections, channel=channel)
-        return Bound(rails=self.rails(place), who=f"{tenant}/{channel}", trace=trace, groups=groups)
+        return Bound(
+            rails=self.rails(place), who=f"{tenant}/{channel}", trace=trace, groups=groups, heard=heard
+        )
 
     def vault(self) -> Vault:
         """Return an empty vault for what a model of somebody else's is asked.

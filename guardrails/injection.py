@@ -2,7 +2,8 @@
 
 A deterministic floor, tuned to keep quiet: text that merely talks about injections or instructions passes,
 and only an order aimed at the reader counts. One strong phrase is enough; a weak one needs a second one.
-What a text says in disguise (`disguise.py`) is held against the strong cores alone, without blanks.
+What a text says in disguise (`disguise.py`) is held against the strong cores without blanks, and where the
+disguise keeps the words apart, against all phrases.
 """
 
 from __future__ import annotations
@@ -500,6 +501,8 @@ def inspect(text: str) -> Finding:
         hidden = _said(disguise.folded(part))
         if hidden.score >= 1.0:
             return hidden
+    if any(_said(reading).score >= 1.0 for reading in disguise.worded(plain)):
+        return Finding(score=1.0, code="disguised")
     return finding
 
 

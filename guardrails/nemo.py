@@ -27,6 +27,7 @@ from guardrails.names import by_rules
 from guardrails.ner import by_model
 from guardrails.policy import (
     ExfiltrationRule,
+    GroundedRule,
     GuardModelRule,
     HiddenUnicodeRule,
     OverrideRule,
@@ -198,7 +199,7 @@ class Rails:
         self._shadow = {hop: self._of(rules, "shadow") for hop, rules in policy.hops.items()}
 
     def _of(self, rules: Sequence[Rule], mode: Mode) -> Sequence[Rail]:
-        return tuple(self._built(rule) for rule in rules if rule.mode == mode)
+        return tuple(self._built(rule) for rule in rules if rule.mode == mode and rule.rail != "grounded")
 
     def under(self, policy: Policy) -> Rails:
         """Return rails of another policy around the same NeMo, which takes half a second to build.
@@ -238,7 +239,7 @@ class Rails:
                 self._audit.record(texts, answers, who=who, trace=trace)
             verdicts = answers
         except Exception as error:  # the one place: whatever it is, the texts stay where they are
-            _LOG.error("%s: %d texts undecided: %s", hop, len(texts), type(error).__name__)
+            _LOG.error("%s: %d texts undecided: %s", hop, len(texts), _kinds(error))
         return verdicts
 
     async def _decide(self, hop: Hop, passages: tuple[Passage, ...]) -> Sequence[_Decided]:
@@ -271,6 +272,21 @@ class Rails:
             for one, opinions in zip(heeded.result(), aside.result(), strict=True)
         ]
         return _ballot(ticket, call.decided)
+
+    def grounded(self, text: str, lack: str, *, who: str = "", trace: str = "") -> Verdict:
+        """Put on record what verifying said of a sentence: `lack` is what it lacks, "" for nothing.
+
+        What cannot be put on record does not stand.
+        """
+        ruling = Ruling(decision="block", code=lack) if lack else ALLOW
+        verdict = self._verdict("answer", _Decided(ruling=ruling, rail="grounded" if lack else None), text)
+        try:
+            if self._audit:
+                self._audit.record([text], [verdict], who=who, trace=trace)
+        except OSError as error:
+            _LOG.error("grounded: a sentence undecided: %s", type(error).__name__)
+            return self._verdict("answer", _Decided(ruling=_UNDECIDED, rail=None), "")
+        return verdict
 
     async def explain(self, hop: Hop, text: str) -> tuple[Opinion, ...]:
         """Ask every rail of a hop about one text, one after the other, and return what each said.
@@ -318,11 +334,9 @@ class Rails:
     async def _judge(self, rails: Sequence[Rail], passages: tuple[Passage, ...]) -> list[_Decided]:
         """Run what blocks side by side, then what rewrites one after another on what is left."""
         blocking = [rail for rail in rails if not rail.rewrites]
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._closing(rail, passages)) for rail in blocking]
         decided = [_Decided(ruling=ALLOW, rail=None)] * len(passages)
-        for rail, task in zip(blocking, tasks, strict=True):
-            decided = [_first_block(*pair, rail.name) for pair in zip(decided, task.result(), strict=True)]
+        for rail, rulings in zip(blocking, await self._rulings(blocking, passages), strict=True):
+            decided = [_first_block(*pair, rail.name) for pair in zip(decided, rulings, strict=True)]
         for rail in rails:
             if rail.rewrites:
                 decided = await self._rewritten(rail, decided, passages)
@@ -344,16 +358,27 @@ class Rails:
         if not left:
             return decided
         after = list(decided)
-        for i, ruling in zip(left, await self._closing(rail, now), strict=True):
+        (rulings,) = await self._rulings([rail], now)
+        for i, ruling in zip(left, rulings, strict=True):
             if ruling.decision != "allow":
                 after[i] = _Decided(ruling=ruling, rail=rail.name)
         return after
 
+    async def _rulings(self, rails: Sequence[Rail], passages: Sequence[Passage]) -> list[Sequence[Ruling]]:
+        """Let rails rule side by side, each in its own task: one that cancels that is no caller leaving."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._closing(rail, passages)) for rail in rails]
+        if any(task.cancelled() for task in tasks):
+            raise RuntimeError("a rail cancelled itself")
+        return [task.result() for task in tasks]
+
     async def _closing(self, rail: Rail, passages: Sequence[Passage]) -> Sequence[Ruling]:
         """Return the rail's rulings; raise if it is late, or says too little or something unheard of."""
         with _Named(rail.name):
-            async with asyncio.timeout(self._rail_timeout_s):
+            async with asyncio.timeout(self._rail_timeout_s) as limit:
                 rulings = await _unless_it_cancels_itself(rail, passages)
+            if limit.expired():  # it swallowed its cancellation and ruled too late
+                raise TimeoutError
             if len(rulings) != len(passages) or not all(_is_lawful(rail, ruling) for ruling in rulings):
                 raise ValueError("rulings out of order")
         return rulings
@@ -385,6 +410,13 @@ def _opinion(rail: Rail, ruling: Ruling, mode: Mode, ms: float) -> Opinion:
     )
 
 
+def _kinds(error: BaseException) -> str:
+    """Name what went wrong by type alone; of a group, each of its kinds."""
+    if not isinstance(error, BaseExceptionGroup):
+        return type(error).__name__
+    return ", ".join(sorted({_kinds(one) for one in error.exceptions}))
+
+
 class _Named:
     """Logs which rail failed and how, by type alone, and lets the failure through."""
 
@@ -394,10 +426,10 @@ class _Named:
     def __enter__(self) -> None:
         """Begin."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Log a failure."""
-        if kind is not None and kind is not asyncio.CancelledError:
-            _LOG.error("rail %s failed: %s", self._rail, kind.__name__)
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            _LOG.error("rail %s failed: %s", self._rail, _kinds(error))
 
 
 async def _unless_it_cancels_itself(rail: Rail, passages: Sequence[Passage]) -> Sequence[Ruling]:
@@ -479,6 +511,8 @@ def _built(rule: Rule, *, judge: Judge | None, embedder: Callable[[], Embedder] 
             if judge is None:
                 raise PolicyError("The policy asks for a guard model, and no model server is set.")
             return GuardModel(judge, allowed=rule.allowed)
+        case GroundedRule():
+            raise PolicyError("Whether a sentence is grounded is for the agent to say: it has the evidence.")
         case ScriptsRule():
             return Deterministic(Scripts(allowed=rule.allowed, max_foreign=rule.max_foreign))
         case TopicsRule():

@@ -7,6 +7,7 @@ order written down for each parameter; tests hold the two against each other.
 
 from __future__ import annotations
 
+import hashlib
 import operator
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,6 +31,8 @@ _BARE_URLS: tuple[BareUrls, ...] = get_args(BareUrls)
 Order = Callable[[Any, Any], bool]
 #: A policy that extends another that extends another …: deeper is a ring.
 _DEEPEST = 8
+#: Characters of a joined policy's name that are kept; the rest is told by a hash.
+_LONGEST = 600
 
 
 def _covers(ours: Any, theirs: Any) -> bool:
@@ -279,9 +282,8 @@ class GuardModelRule(_Rule):
 class TopicsRule(_Rule):
     """What may be asked about, by example: questions, or short descriptions of a topic.
 
-    A question is off topic when nothing of `allowed` is as near to it as `near`, and when something of
-    `refused` is as near as `near_refused` and nearer than all that is allowed; `near` is a cosine of the
-    library's embedder. `refused_words` refuse by themselves and want no embedder.
+    A question is off topic when nothing of `allowed` is as near to it as `near`, or something of `refused` is
+    as near as `near_refused`: cosines of the library's embedder. `refused_words` want no embedder.
     """
 
     orders = {
@@ -297,8 +299,10 @@ class TopicsRule(_Rule):
     """In a file one list of examples; joined policies keep one list each, and all must be met."""
     refused: tuple[str, ...] = ()
     refused_words: tuple[str, ...] = ()
-    near: Annotated[float, Field(ge=0, le=1)] = 0.6
-    near_refused: Annotated[float, Field(ge=0, le=1)] = 0.72
+    near: Annotated[float, Field(ge=0, le=1)] = 0.55
+    """Six examples keep 33 of 36 questions about filings, decline 3 of 4 others (`tests/bench/topics.py`)."""
+    near_refused: Annotated[float, Field(ge=0, le=1)] = 0.65
+    """Of what people ask about other things, one in a hundred is as near."""
 
     @field_validator("allowed", "refused", "refused_words", mode="before")
     @classmethod
@@ -390,6 +394,28 @@ class ScriptsRule(_Rule):
         )
 
 
+class GroundedRule(_Rule):
+    """How well a sentence must stand on what it cites, beside what the settings ask: the higher counts.
+
+    Judged by the agent, which holds the evidence; a text alone cannot be judged by it.
+    """
+
+    orders = {"min_word_support": operator.ge, "min_confidence": operator.ge}
+
+    rail: Literal["grounded"] = "grounded"
+    min_word_support: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of a sentence's content words that its evidence must hold."""
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """How sure a sentence must be to be shown."""
+
+    def tightened(self, other: GroundedRule) -> GroundedRule:
+        """Take the higher of each."""
+        return GroundedRule(
+            min_word_support=max(self.min_word_support, other.min_word_support),
+            min_confidence=max(self.min_confidence, other.min_confidence),
+        )
+
+
 Rule = Annotated[
     SizeRule
     | HiddenUnicodeRule
@@ -399,7 +425,8 @@ Rule = Annotated[
     | PersonalRule
     | GuardModelRule
     | TopicsRule
-    | ScriptsRule,
+    | ScriptsRule
+    | GroundedRule,
     Field(discriminator="rail"),
 ]
 
@@ -444,6 +471,10 @@ class Policy(BaseModel):
         if missing and not self.extends:
             raise ValueError(f"no rails for {', '.join(sorted(missing))}")
         for hop, rules in self.hops.items():
+            if any(rule.rail == "grounded" and (hop != "answer" or rule.mode != "enforce") for rule in rules):
+                raise ValueError(f"{hop}: grounded stands at the answer, where evidence is, and acts")
+            if all(rule.rail == "grounded" for rule in rules) and not self.extends:
+                raise ValueError(f"{hop}: at least one rail that reads texts")
             if not rules or len({(rule.rail, rule.mode) for rule in rules}) != len(rules):
                 raise ValueError(f"{hop}: at least one rail, and each one once")
         return self
@@ -452,6 +483,11 @@ class Policy(BaseModel):
     def label(self) -> str:
         """The name and version as verdicts and the audit carry them: "default@1"."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def grounded(self) -> GroundedRule:
+        """How well a sentence must stand on its evidence."""
+        return next((rule for rule in self.hops.get("answer", ()) if rule.rail == "grounded"), GroundedRule())
 
     def words(self, code: str) -> dict[str, str]:
         """Return what may be told of a refusal with this code, by language."""
@@ -516,8 +552,11 @@ def tighten(policy: Policy, other: Policy) -> Policy:
     }
     languages = dict.fromkeys((*policy.refusal, *other.refusal))
     refusal = {one: policy.refusal.get(one, {}) | other.refusal.get(one, {}) for one in languages}
+    name = f"{policy.label}+{other.name}"
+    if len(name) > _LONGEST:
+        name = f"{name[:_LONGEST]}+{hashlib.sha256(name.encode()).hexdigest()[:12]}"
     return Policy(
-        name=f"{policy.label}+{other.name}",
+        name=name,
         version=other.version,
         hops=hops,
         hosted=policy.hosted.tightened(other.hosted),
@@ -593,6 +632,8 @@ def _stricter(rule: Rule, other: Rule | None) -> Rule:
         case TopicsRule(), TopicsRule():
             return rule.tightened(other)
         case ScriptsRule(), ScriptsRule():
+            return rule.tightened(other)
+        case GroundedRule(), GroundedRule():
             return rule.tightened(other)
         case _:
             raise PolicyError(f"two different rails under one name: {rule.rail}")

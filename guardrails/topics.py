@@ -33,7 +33,7 @@ class Embedder(Protocol):
 
 
 class Topics:
-    """Rail: off topic where nothing that is allowed is near, or something refused is nearer."""
+    """Rail: off topic where nothing that is allowed is near, or something that is refused is."""
 
     name = "topics"
     codes = frozenset({"off_topic"})
@@ -81,7 +81,7 @@ class Topics:
         on_topic = min(allowed, default=1.0)
         if allowed and on_topic < self._near:
             return _refused(1.0 - on_topic)
-        if self._has_refused and refused >= self._near_refused and (not allowed or refused > on_topic):
+        if self._has_refused and refused >= self._near_refused:
             return _refused(refused)
         return Ruling(decision="allow", score=1.0 - on_topic if allowed else refused)
 

@@ -269,7 +269,7 @@ class Pipeline:
         chunks = await self._chunk(source, order, pages)
         texts = [indexed_text(chunk, document_name=source.name) for chunk in chunks]
         vectors = await self._embed(texts, order)
-        code, page_no = await self._judge(source, order, chunks)
+        code, page_no = await self._judge(source, order, pages, chunks)
         replaced = before is not None and before.document.revision == source.revision
         if replaced:
             # Same content, other recipe or groups: its points are not told apart by revision, so the old
@@ -315,14 +315,19 @@ class Pipeline:
         return np.concatenate(vectors)
 
     async def _judge(
-        self, source: Source, order: _Order, chunks: Sequence[Chunk]
+        self, source: Source, order: _Order, pages: Sequence[Page], chunks: Sequence[Chunk]
     ) -> tuple[str | None, int | None]:
         """Return the code of the first no and its page: (None, None) where every text is fine.
 
-        The name is judged too: it stands beside every quote of the document.
+        The name is judged too, because it stands beside every quote of the document, and so are headings.
+        So is what pages hide: it is never found, and tells what kind of document this is.
         """
-        texts = [source.name, *(chunk.text for chunk in chunks)]
-        places: list[int | None] = [None, *(chunk.page_no for chunk in chunks)]
+        beside: dict[str, int | None] = {source.name: None}
+        for text, no in [*((c.heading, c.page_no) for c in chunks), *((p.hidden, p.no) for p in pages)]:
+            if text:
+                beside.setdefault(text, no)
+        texts = [*beside, *(chunk.text for chunk in chunks)]
+        places = [*beside.values(), *(chunk.page_no for chunk in chunks)]
         for at in range(0, len(texts), _SCREENED_AT_ONCE):
             verdicts = await self._screen.screen(
                 texts[at : at + _SCREENED_AT_ONCE], tenant=order.tenant, collection=order.collection
@@ -330,7 +335,7 @@ class Pipeline:
             for code, page_no in zip(verdicts, places[at:], strict=False):
                 if code is not None:
                     return code, page_no
-            order.tell("screen", min(at + _SCREENED_AT_ONCE, len(chunks)), len(chunks))
+            order.tell("screen", min(at + _SCREENED_AT_ONCE, len(texts)), len(texts))
         return None, None
 
     async def _quarantine(self, source: Source, order: _Order, *, code: str, page_no: int | None) -> Outcome:

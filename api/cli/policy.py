@@ -37,6 +37,8 @@ Also = Annotated[
 ]
 #: Rows shown to people one by one; the counts are of all.
 _SHOWN = 40
+#: Who stands in the audit for what is tried here.
+_WHO = "pagewarden policy"
 
 
 @app.command("show")
@@ -142,6 +144,7 @@ def check(
 
     async def verb() -> int:
         from api.cli.rows import checked, read_rows
+        from guardrails.effective import Bound
 
         given = read_rows(rows)
         settings = settings_of(context, home, tenant=tenant)
@@ -150,7 +153,8 @@ def check(
             for as_ in dict.fromkeys(row.as_ for row in given):
                 await _warm(opened.rails[as_], as_)
             with _progress(len(given)) as on_done:
-                async for row, one in checked(opened.rails, given, on_done=on_done):
+                bound = {as_: Bound(rails=rails, who=_WHO) for as_, rails in opened.rails.items()}
+                async for row, one in checked(bound, given, on_done=on_done):
                     if as_json:
                         print_json(one)
                     else:
@@ -205,7 +209,7 @@ async def _warm(rails: Rails, as_: As) -> None:
     """Screen one text, so that loading is not counted as judging."""
     from api.cli.rows import HOPS
 
-    await rails.screen(HOPS[as_], ["What does the library say about pumps?"], who="policy check")
+    await rails.screen(HOPS[as_], ["What does the library say about pumps?"], who=_WHO)
 
 
 async def _explained(rails: Rails, text: str, as_: As) -> ExplainedOut:
@@ -217,7 +221,7 @@ async def _explained(rails: Rails, text: str, as_: As) -> ExplainedOut:
     hop = HOPS[as_]
     await _warm(rails, as_)
     start = time.perf_counter()
-    (verdict,) = await rails.screen(hop, [text], who="policy explain")
+    (verdict,) = await rails.screen(hop, [text], who=_WHO)
     told = outcome(as_, verdict, ms=round((time.perf_counter() - start) * 1000, 3))
     rules = {(rule.rail, rule.mode): rule for rule in rails.policy.hops[hop]}
     opinions = [

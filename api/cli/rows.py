@@ -16,7 +16,7 @@ from api.schemas import CheckedOut
 from guardrails.records import Hop, Verdict
 
 if TYPE_CHECKING:
-    from guardrails.nemo import Rails
+    from agent.state import Rails
 
 As = Literal["prompt", "document", "answer"]
 HOPS: dict[As, Hop] = {"prompt": "question", "document": "document", "answer": "answer"}
@@ -117,7 +117,7 @@ async def _screened(rails: Rails, hop: Hop, texts: Sequence[str]) -> list[tuple[
 
 async def _timed(rails: Rails, hop: Hop, texts: Sequence[str]) -> _Timed:
     start = time.perf_counter()
-    verdicts = await rails.screen(hop, texts, who="policy check")
+    verdicts = await rails.screen(hop, list(texts))
     return _Timed(verdicts, round((time.perf_counter() - start) * 1000 / len(texts), 3))
 
 
