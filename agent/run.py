@@ -15,7 +15,7 @@ from agent.records import Answer, Event, Question, Released, SearchResult, Step,
 from agent.release import answer_of
 from agent.settings import AgentSettings
 from agent.state import Policies, Rails, Run, State
-from agent.threads import Threads, readable
+from agent.threads import WITHHELD, Threads, readable
 from agent.write import writer_for
 from guardrails.records import Verdict
 from ingest.library import WHOLE, Library
@@ -188,7 +188,16 @@ class GuardedAgent:
             return ()
         turns = await self._threads.turns(_owned(thread_id, scope))
         shown = await readable(turns, library=self._library, scope=scope)
-        return tuple(Turn(role="user" if t["role"] == "user" else "assistant", text=t["text"]) for t in shown)
+        # An answer was let out to whoever asked; somebody else of the tenant may be in other groups.
+        answers = [turn["text"] for turn in shown if turn["role"] != "user"]
+        rails = self._rails_for(scope, channel="", trace="", heard=[])
+        verdicts = iter(await rails.screen("answer", answers) if answers else ())
+        return tuple(
+            Turn(role="user", text=turn["text"])
+            if turn["role"] == "user"
+            else Turn(role="assistant", text=next(verdicts).text or WITHHELD)
+            for turn in shown
+        )
 
     async def forget(self, thread_id: str, *, scope: Scope) -> bool:
         """Delete a conversation; False where there is none."""

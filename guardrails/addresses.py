@@ -42,7 +42,8 @@ _UNIT = r"(?:(?:Apt|Apartment|Suite|Ste|Unit|Flat|Room|Rm|Floor|Fl|Bldg|Building
 
 _FRAMED = re.compile(
     # "In 2021 Brazil's Supreme Court" is a year and a judge.
-    rf"(?!(?:19|20)\d\d (?:\S+ ){{1,4}}Court){_HOUSE},? {_NAME}(?:{_CAP}|{_SMALL}|{_ORDINAL}) {_SUFFIX}\b\.?"
+    r"(?!(?:19|20)\d\d,? (?:\S+ ){1,4}Court)"
+    rf"{_HOUSE},? {_NAME}(?:{_CAP}|{_SMALL}|{_ORDINAL}) {_SUFFIX}\b\.?"
     r"(?:,? (?:N|S|E|W|NE|NW|SE|SW|North|South|East|West)\b\.?)?"
     rf"|(?:{_HOUSE},? )?(?:{_CAP} ){{0,2}}[{CAPITALS}]\w*{_ENDING} \d{{1,4}}[A-Za-z]?{_AFTER_NUMBER}"
     rf"|(?:{_HOUSE},? )?(?:{_CAP} ){{1,3}}{_APART} \d{{1,4}}[A-Za-z]?\.?{_AFTER_NUMBER}"

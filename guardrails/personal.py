@@ -74,8 +74,10 @@ def find(text: str, kinds: AbstractSet[Kind], *, names: Names = by_rules) -> lis
     taken: list[Found] = []
     for kind, start, end in _candidates(flat, kinds, names):
         for left, right in _left_of(taken, start, end):
-            if any(map(str.isalnum, flat[left:right])):
-                taken.append(Found(kind=kind, start=left, end=right))
+            bare = flat[left:right].strip()
+            if any(map(str.isalnum, bare)):
+                left += flat[left:right].index(bare)
+                taken.append(Found(kind=kind, start=left, end=left + len(bare)))
     return sorted((found for found in taken if found.kind in kinds), key=lambda found: found.start)
 
 
