@@ -116,7 +116,8 @@ async def measure(*, policy: str, questions: int, checks: int, home: Path) -> bo
         print(f"policy {policy}: {', '.join(sorted(names))}")
         processor, wall = await share(house, metered, questions=questions, scope=scope)
         print(
-            f"  rails: {processor:.1%} of the processor's time, {wall:.1%} of the clock's (at most {most:.0%})"
+            f"  rails: {processor:.1%} of the processor's time, {wall:.1%} of the clock's "
+            f"(at most {most:.0%})"
         )
         passages = [
             text
