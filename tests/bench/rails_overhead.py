@@ -115,10 +115,8 @@ async def measure(*, policy: str, questions: int, checks: int, home: Path) -> bo
         agent._rails = metered
         print(f"policy {policy}: {', '.join(sorted(names))}")
         processor, wall = await share(house, metered, questions=questions, scope=scope)
-        print(
-            f"  rails: {processor:.1%} of the processor's time, {wall:.1%} of the clock's "
-            f"(at most {most:.0%})"
-        )
+        told = f"{processor:.1%} of the processor's time, {wall:.1%} of the clock's"
+        print(f"  rails: {told} (at most {most:.0%})")
         passages = [
             text
             for document in await house.shelf.documents(scope=scope)
