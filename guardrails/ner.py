@@ -1,6 +1,6 @@
 """People and organisations found by a model that reads the sentence: spaCy's small English pipeline.
 
-Off unless a policy asks for it: the model is an extra (13 MB, 60 MB resident, English). Rules run beside it,
+Off unless a policy asks for it: the model is an extra (13 MB, in memory 113 MB, English). Rules run beside it,
 because they find what stands outside any sentence, as in signatures and forms.
 """
 
