@@ -1,7 +1,7 @@
 """People and organisations found by a model that reads the sentence: spaCy's small English pipeline.
 
-Off unless a policy asks for it: the model is an extra (13 MB, in memory 113 MB, English). Rules run beside it,
-because they find what stands outside any sentence, as in signatures and forms.
+Off unless a policy asks for it: the model is an extra (13 MB, in memory 113 MB, English). Rules run beside
+it, because they find what stands outside any sentence, as in signatures and forms.
 """
 
 from __future__ import annotations
