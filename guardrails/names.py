@@ -65,7 +65,7 @@ _ENVELOPE = re.compile(
     r"(?:\d{1,4}\b|(?:Street|St|Road|Rd|Avenue|Ave|Lane|Drive|Court|Way)\b)|PSC[ ]|Unit[ ]\d|USS?[A-Z]*[ ])"
 )
 #: Words that begin a sentence or a label and are nobody's name.
-_COMMON = frozenset(
+COMMON = frozenset(
     """Who What Why How Where Which Stock A An The This That These Those It Its He She They We You I
     My Your His Her Our Their In On At By For From With To Of And Or But If When While After Before
     Since As Is Are Was Were Be Been No Not Yes All Any Some Each Every Both Most More Other Another
@@ -77,9 +77,11 @@ _COMMON = frozenset(
     Saturday Sunday January February March April May June July August September October November
     December North South East West Northern Southern Eastern Western Central American British English
     French German Spanish Italian Dutch European Chinese Japanese Russian Indian Street Avenue Road
-    Park City State County University College School Hospital Bank Church Court""".split()  # noqa: SIM905
+    Park City State County University College School Hospital Bank Church Court Participant Employee
+    Employer Beneficiary Award Guarantor Issuer Holder Trustee Spouse Retirement Pension Annuity Date
+    Statement Statements Filer Insert Remove Press Open Close Turn Reference Member""".split()  # noqa: SIM905
 )
-_NO_SURNAME = frozenset(
+NO_SURNAME = frozenset(
     """Inc Inc. LLC Ltd Corp Corporation Company Co Group Holdings Bank University College Institute
     Foundation Street Avenue Road Lane Drive Boulevard Square Park Airport Island Islands River Lake
     Mountain County City Prize Award Medal Act Law Cup Stadium Center Centre Hospital School Museum
@@ -107,7 +109,7 @@ def by_rules(text: str) -> Iterator[Name]:
         yield from (name for name in _person(match, "name") if " " in text[name.start : name.end])
     for match in _MIDDLE.finditer(text):
         if (
-            not {match["given"], match["last"]} & (_COMMON | _NO_SURNAME)
+            not {match["given"], match["last"]} & (COMMON | NO_SURNAME)
             and _is_word(match["last"])
             and not match["given"].endswith(("'s", "’s"))
         ):
@@ -132,7 +134,7 @@ def _known(text: str) -> Iterator[Name]:
 def _person(match: re.Match[str], group: str) -> Iterator[Name]:
     """Yield the name up to the first word that is none."""
     words = match[group].split(" ")
-    if words[0] in _COMMON:
+    if words[0] in COMMON:
         return
     yield Name(kind="person", start=match.start(group), end=_until(words, match.start(group)))
 
@@ -143,7 +145,7 @@ def _until(words: list[str], start: int) -> int:
     length = kept
     for word in words[1:]:
         length += 1 + len(word)
-        if word in _COMMON or word in _NO_SURNAME:
+        if word in COMMON or word in NO_SURNAME:
             break
         # A particle or an initial is of the name only if a surname follows.
         if len(word.rstrip(".")) > 1 and word[0].isupper():

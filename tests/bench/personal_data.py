@@ -1,6 +1,7 @@
 """How much personal data is found, and how much that is nobody's is taken for it.
 
-    PAGEWARDEN_DATA=... python tests/bench/personal_data.py [--names rules|model] [--documents] [--list KIND]
+    PAGEWARDEN_DATA=... python tests/bench/personal_data.py [--names rules|model]
+        [--documents [--every N] [--list KIND]]
 
 Rows of guard/personal_data.jsonl with an even index chose the rules; the odd ones were not looked at. A span
 counts as found where half of its characters are (`overlap`), where a find has its very ends (`exact`), and
@@ -177,23 +178,24 @@ def tables(tally: Tally) -> Iterator[str]:
             yield f"| {kind} | {_shares(tally.finds[kind], ())}"
 
 
-def pages(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield the text of each page of the PDFs in a folder, with where it is from."""
+def pages(folder: Path, *, every: int) -> Iterator[tuple[str, str]]:
+    """Yield the text of every so manyth page of the PDFs in a folder, with where it is from."""
     for path in sorted(folder.rglob("*.pdf")):
         document = pypdfium2.PdfDocument(path)
         try:
-            for number, page in enumerate(document, start=1):
-                yield f"{path.name} p. {number}", page.get_textpage().get_text_range().replace("\r\n", "\n")
+            for number in range(0, len(document), every):
+                text = document[number].get_textpage().get_text_range().replace("\r\n", "\n")
+                yield f"{path.name} p. {number + 1}", text
         finally:
             document.close()
 
 
-def documents(folders: Iterable[Path], names: Names, *, listed: str | None) -> Iterator[str]:
+def documents(folders: Iterable[Path], names: Names, *, listed: str | None, every: int) -> Iterator[str]:
     """Count the finds in documents by kind, per 1,000 words."""
     yield "| documents | words | " + " | ".join(KINDS) + " | s |\n|---|---|" + "---|" * (len(KINDS) + 1)
     for folder in folders:
         words, counts, start = 0, dict.fromkeys(KINDS, 0), time.perf_counter()
-        for where, text in pages(folder):
+        for where, text in pages(folder, every=every):
             words += len(text.split())
             for find in personal.find(text, frozenset(KINDS), names=names):
                 counts[find.kind] += 1
@@ -213,13 +215,14 @@ def main() -> None:
     parser.add_argument("--names", choices=["rules", "model"], default="rules")
     parser.add_argument("--documents", action="store_true")
     parser.add_argument("--list", choices=KINDS)
+    parser.add_argument("--every", type=int, default=1, help="of the documents' pages")
     options = parser.parse_args()
     if not (base := os.environ.get("PAGEWARDEN_DATA")):
         sys.exit("PAGEWARDEN_DATA is not set: there is nothing to measure with")
     names = by_model() if options.names == "model" else by_rules
     if options.documents:
         folders = [ROOT / "docs" / "sample", Path(base) / "e2e-docqa" / "documents"]
-        print("\n".join(documents(folders, names, listed=options.list)))
+        print("\n".join(documents(folders, names, listed=options.list, every=options.every)))
         return
     lines = (Path(base) / "guard" / "personal_data.jsonl").read_text("utf-8").splitlines()
     rows: list[Row] = [json.loads(line) for line in lines]
