@@ -129,15 +129,19 @@ def check(
     ] = False,
     home: Home = None,
 ) -> None:
-    """Let the rails in force judge many texts, as the service would: questions, documents, answers.
+    """Let the rails in force judge many texts, as the service would.
 
-    A prompt is allowed or refused, a document allowed or quarantined, an answer allowed, redacted or refused.
-    "text" is what to go on with ("" where there is nothing), "rail" and "score" are of the rail that decided
-    ("undecided" where a rail failed, which stops the text). Rows are screened up to 32 at a time; "ms" is a
-    row's share of its batch: the batch's time divided by its rows, without starting up and loading models.
+    A prompt is allowed or refused, a document allowed or quarantined,
+    an answer allowed, redacted or refused. "text" is what to go on with,
+    "rail" and "score" are of the rail that decided ("undecided" where one
+    failed, which stops the text). What has no evidence is not verified.
 
-    Leaves with 0 once every row is judged, whatever the judgement; with 2 for a row, a policy or an option
-    that does not fit (the line is named, nothing is checked); with 4 where a model file is missing.
+    Rows are screened up to 32 at a time. "ms" is a row's share of that:
+    the time of its batch divided by the rows in it, without start-up.
+
+    Leaves with 0 once all rows are judged, whatever the judgement; with 2
+    for a row, a policy or an option that does not fit (its line is named,
+    nothing is checked); with 4 where a model file is missing.
 
     Example: pagewarden policy check rows.jsonl --json > judged.jsonl
     """
@@ -357,6 +361,14 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
         TextColumn("rows"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=True) as bar:
+    bar = Progress(
+        *columns,
+        console=terminal,
+        disable=not terminal.is_terminal,
+        transient=True,
+        redirect_stdout=False,  # rows go where stdout goes, not above the bar
+        redirect_stderr=False,
+    )
+    with bar:
         task = bar.add_task("", total=total)
         yield lambda done: bar.update(task, completed=done)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +23,7 @@ from guardrails.nemo import Rails
 from guardrails.policy import load
 from guardrails.records import Verdict
 from ingest.records import Scope
-from tests.api.test_cli import fits, pagewarden
+from tests.api.test_cli import ROOT, fits, pagewarden
 from tests.fakes import FakeRails, a_house
 from tests.guardrails.test_effective import Yes, write
 
@@ -60,6 +64,33 @@ def test_rows_are_judged_in_order_one_json_row_a_line(rows: Path, tmp_path: Path
     assert shown[:5] == WANTED
     assert shown[5][:2] == ("weak", "allow")
     assert all(row["ms"] > 0 for row in found)
+
+
+def test_a_terminal_shows_a_bar_and_stdout_still_gets_every_row(rows: Path, tmp_path: Path) -> None:
+    shown, terminal = pty.openpty()
+    env = dict(os.environ) | {"PAGEWARDEN_HOME": str(tmp_path), "TERM": "xterm"}
+    command = [sys.executable, "-m", "api", "policy", "check", str(rows), "--json"]
+    told = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=terminal, check=True)
+    os.close(terminal)
+    assert len(told.stdout.splitlines()) == len(ROWS)
+    assert b"Checking" in os.read(shown, 10_000)
+    os.close(shown)
+
+
+def test_a_reader_who_has_enough_is_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "many.jsonl"
+    path.write_text("\n".join(json.dumps(ROWS[0] | {"text": "x" * 5_000}) for _ in range(200)))
+    env = dict(os.environ) | {"PAGEWARDEN_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "api", "policy", "check", str(path), "--json"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.readline()
+        child.stdout.close()
+        assert child.stderr.read() == b""
+        assert child.wait(60) == 141
 
 
 def test_the_rules_of_the_home_and_a_policy_by_name_are_joined(rows: Path, tmp_path: Path) -> None:
