@@ -40,7 +40,9 @@ class OnnxModel:
 
     def windows(self, text: str, *, tokens: int, overlap: int) -> list[list[int]]:
         """Cut `text` into windows of at most `tokens` ids, neighbours sharing `overlap`; none is left out."""
-        first, *inner, last = self._tokenizer.encode(text).ids
+        # A lone surrogate, as some PDFs have them, is no text that can be encoded.
+        writable = text.encode("utf-8", "replace").decode("utf-8")
+        first, *inner, last = self._tokenizer.encode(writable).ids
         room = tokens - 2
         starts = range(0, max(1, len(inner) - overlap), room - overlap)
         return [[first, *inner[start : start + room], last] for start in starts]

@@ -1,7 +1,7 @@
 """Orders hidden in documents, and the ways in which a file can carry them; every file is made here.
 
-Nothing of the product reads video yet, so there is no frame and no subtitle: such a file is refused, and the
-case counts as that. No reader of the product decodes QR codes either; their pictures are there all the same.
+Nothing of the product reads video yet, so there is no frame among them; subtitles are read as the text that
+they are. No reader of the product decodes QR codes either; their pictures are there all the same.
 """
 
 from __future__ import annotations

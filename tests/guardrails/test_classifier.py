@@ -172,7 +172,7 @@ async def test_a_classifier_that_is_put_right_answers_again(tmp_path: Path) -> N
 
 
 def test_a_score_does_not_depend_on_order_or_neighbours(shipped: Shipped) -> None:
-    texts = ["Which pump?", CLEAN * 40, PLANTED, "a", CLEAN * 3 + PLANTED, "", "¶ ☂ 好"]
+    texts = ["Which pump?", CLEAN * 40, PLANTED, "a", CLEAN * 3 + PLANTED, "", "¶ ☂ 好", "odd \ud800 one"]
     together = shipped.score(texts, HEADS)
     alone = np.concatenate([shipped.score([text], HEADS) for text in texts])
     assert np.array_equal(together, alone)

@@ -121,6 +121,20 @@ def requests(dice: random.Random, count: int) -> Iterator[Prompt]:
         yield Prompt(text=_typed(text, dice), injection=0, harmful=int(harmful), source="composed")
 
 
+def wordy(dice: random.Random, count: int) -> Iterator[Prompt]:
+    """Yield long-winded prompts: a frame that is neither, around a question that is harmful or is not."""
+    words = {**slots("slots"), **slots("wordy"), "badgoal": lines("harmful_goals")}
+    for prompt in requests(dice, count):
+        harmful = bool(prompt.harmful) and dice.random() < 0.5
+        asked = (
+            prompt.text
+            if harmful or not prompt.harmful
+            else fill(dice.choice(lines("triggers")), words, dice)
+        )
+        text = fill(dice.choice(words["frame"]).replace("{ask}", asked).replace("{First}", "He"), words, dice)
+        yield Prompt(text=_typed(text, dice), injection=0, harmful=int(harmful), source="composed")
+
+
 def innocents(dice: random.Random, count: int) -> Iterator[Prompt]:
     """Yield harmless prompts with the words of attacks, and lines of business prose."""
     words = slots("triggers_slots")

@@ -114,7 +114,13 @@ def scored(model: Classifier, prompts: Sequence[texts.Prompt], tokenizer: object
 
 
 def gather(
-    data: Path, dice: random.Random, *, leave_out: str, scale: float
+    data: Path,
+    dice: random.Random,
+    *,
+    leave_out: str,
+    scale: float,
+    share: float = 1.0,
+    documents: int = 9_000,
 ) -> tuple[list[texts.Prompt], list[texts.Document]]:
     """Read and compose everything, without what is measured on and without the source left out."""
     measured = {
@@ -124,20 +130,22 @@ def gather(
     corpus = [p for p in texts.corpora(data / "guard" / "train") if _key(p.text) not in measured]
     corpus = list({_key(p.text): p for p in corpus}.values())
     kept = [p for p in corpus if p.source.lower() != leave_out.lower()]
+    kept = dice.sample(kept, int(len(kept) * share))
     library = texts.Library(kept, texts.abstracts(data / "retrieval-scifact" / "corpus.jsonl.gz"))
     composed = [
         *texts.requests(dice, int(14_000 * scale)),
         *texts.innocents(dice, int(6_000 * scale)),
         *texts.roles(dice, int(3_500 * scale)),
         *texts.foreign(dice, int(1_500 * scale)),
+        *texts.wordy(dice, int(3_000 * scale)),
     ]
     if leave_out == "composed":
         composed = []
     composed = [p for p in {_key(p.text): p for p in composed}.values() if _key(p.text) not in measured]
     # Few real harmful prompts, many composed: the real ones come twice.
     real = [p for p in kept if p.harmful == 1]
-    documents = [] if leave_out else list(library.documents(dice, int(9_000 * scale)))
-    return [*kept, *real, *composed], documents
+    read = [] if leave_out else list(library.documents(dice, documents))
+    return [*kept, *real, *composed], read
 
 
 def _key(text: str) -> str:
@@ -287,7 +295,9 @@ def main() -> None:
         help="a source: s-labs, neuralchemy, AdvBench, HarmBench, Aegis, SimpleSafetyTests, composed",
     )
     parser.add_argument("--weights", type=Path, help="go on from these")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the composed texts and documents")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the composed prompts")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the rows of the corpora")
+    parser.add_argument("--documents", type=int, default=9_000, help="composed documents")
     parser.add_argument("--rate", type=float, default=1.2e-4)
     parser.add_argument("--budget", type=int, default=1024, help="padded tokens a batch")
     parser.add_argument("--seed", type=int, default=0, help="another draw of what is composed")
@@ -297,7 +307,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     dice = random.Random(SEED + args.seed)
     data = Path(os.environ["PAGEWARDEN_DATA"])
-    prompts, documents = gather(data, dice, leave_out=args.leave_out, scale=args.scale)
+    prompts, documents = gather(
+        data, dice, leave_out=args.leave_out, scale=args.scale, share=args.share, documents=args.documents
+    )
     print(Counter((p.source, p.injection, p.harmful) for p in prompts))
     print(Counter((d.source, any(planted for _, planted in d.pieces)) for d in documents))
     tokenizer = AutoTokenizer.from_pretrained(args.start)
