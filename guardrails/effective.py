@@ -17,7 +17,7 @@ from typing import Annotated, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from guardrails.errors import PolicyError
+from guardrails.errors import GuardrailsError, PolicyError
 from guardrails.names import by_rules
 from guardrails.nemo import Rails
 from guardrails.ner import by_model
@@ -29,6 +29,8 @@ from guardrails.yaml_files import read_as
 _LOG = logging.getLogger(__name__)
 #: A file younger than this may still be being written: half a list of rules is a valid, looser file.
 _SETTLED_S = 0.5
+#: Between two tries at files that are wrong.
+_RETRIED_S = 2.0
 #: Places remembered, and rails kept for them.
 _REMEMBERED = 256
 
@@ -152,15 +154,17 @@ class Effective:
         self._first: Rails | None = None
         self._rails = rails
         self._refused: tuple[_Seen, ...] | None = None
+        self._again = 0.0
         self._met: dict[Place, Policy] = {}
         self.fault: str | None = None
         self._held = self._read()
 
     @property
     def label(self) -> str:
-        """The house's policy and how many rules tighten it: "default@1, 2 rules"."""
+        """The house's policy and how many rules tighten it: "default@1, 2 rules tighten it"."""
         many = len(self._held.rules)
-        return self._held.house.label + (f", {many} rule{'s' * (many != 1)} tighten it" if many else "")
+        told = {0: "", 1: ", 1 rule tightens it"}.get(many, f", {many} rules tighten it")
+        return self._held.house.label + told
 
     def policy(self, place: Place) -> Policy:
         """Return the policy in force at a place."""
@@ -218,13 +222,16 @@ class Effective:
         if seen == held.seen:
             self.fault = self._refused = None
             return held
-        if seen == self._refused or self._is_fresh(seen):
+        # What was refused is tried again at times: what mends it may be a file that is not looked at yet.
+        if (seen == self._refused and self._clock() < self._again) or self._is_fresh(seen):
             return held
         try:
             fresh = self._read()
-        except PolicyError as error:
-            self._refused, self.fault = seen, error.detail
-            _LOG.error("the policies that were in force stay in force: %s", error.detail)
+        except (GuardrailsError, ValueError) as error:
+            detail = error.detail if isinstance(error, GuardrailsError) else type(error).__name__
+            if detail != self.fault:
+                _LOG.error("the policies that were in force stay in force: %s", detail)
+            self._refused, self._again, self.fault = seen, self._clock() + _RETRIED_S, detail
             return held
         self._held, self.fault, self._refused = fresh, None, None
         self._tell(fresh)

@@ -65,7 +65,7 @@ _ORDERS = (
     r"(?:instructions?|directions?|directives?|prompts?|rules?|guidelines?|guidance|commands?|orders"
     r"|constraints|restrictions"
     r"|polic(?:y|ies)|programming|training|guardrails?|protocols?|safeguards|limitations|conversations?"
-    r"|messages?|context"
+    r"|messages|context"
     r"|texts?|content|statements?|tasks?|assignments?|queries|requests?|settings|configurations?)"
 )
 _OWN = (
@@ -107,6 +107,14 @@ _BAD = (
 )
 
 _PHRASES = (
+    # People write it to each other as well ("ignore my previous message"): alone it is no attack.
+    _phrase(
+        "override",
+        0.5,
+        "message",
+        rf"{_DROP} {_FILL}(?:{_EARLIER}|last) message",
+        order=True,
+    ),
     # -- override: drop what you were told
     _phrase(
         "override", 1.0, "ignore|disregard|forget|overr|bypass|discard|abandon|neglect|dismiss|erase|aside"

@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Protocol
 
 from guardrails.audit import Audit
+from guardrails.classifier import Classifier, Scores, Shipped
 from guardrails.errors import PolicyError
 from guardrails.guard import GuardModel, Judge
 from guardrails.names import by_rules
 from guardrails.ner import by_model
 from guardrails.policy import (
+    ClassifierRule,
     ExfiltrationRule,
     GroundedRule,
     GuardModelRule,
@@ -176,6 +178,7 @@ class Rails:
         *,
         judge: Judge | None = None,
         embedder: Callable[[], Embedder] | None = None,
+        scores: Scores | None = None,
         audit: Audit | None = None,
         rail_timeout_s: float = 5.0,
         rails: dict[Hop, Sequence[Rail]] | None = None,
@@ -183,10 +186,11 @@ class Rails:
     ) -> None:
         """Build the rails of `policy` (or take `rails` as given) and NeMo around them.
 
-        `embedder` is called when a policy names topics. Raises TelemetryOn, and PolicyError where the policy
-        wants what there is not: a guard model without a judge, topics without an embedder.
+        `embedder` is called when a policy names topics; `scores` stands in for the shipped classifier, one
+        for all hops and policies. Raises TelemetryOn, and PolicyError where the policy wants what there is
+        not: a guard model without a judge, topics without an embedder.
         """
-        self._built = partial(_built, judge=judge, embedder=embedder)
+        self._built = partial(_built, judge=judge, embedder=embedder, scores=scores or Shipped())
         self._take(policy, rails)
         self._audit = audit
         self._rail_timeout_s = rail_timeout_s
@@ -488,7 +492,9 @@ def _agrees(reply: Reply, ticket: str, decided: Sequence[_Decided]) -> bool:
             return False
 
 
-def _built(rule: Rule, *, judge: Judge | None, embedder: Callable[[], Embedder] | None) -> Rail:
+def _built(
+    rule: Rule, *, judge: Judge | None, embedder: Callable[[], Embedder] | None, scores: Scores
+) -> Rail:
     """Build the rail that a policy's rule asks for."""
     match rule:
         case SizeRule():
@@ -528,3 +534,5 @@ def _built(rule: Rule, *, judge: Judge | None, embedder: Callable[[], Embedder] 
                 near=rule.near,
                 near_refused=rule.near_refused,
             )
+        case ClassifierRule():
+            return Classifier(scores, thresholds=rule.thresholds)

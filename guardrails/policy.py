@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from guardrails.classifier import Head
 from guardrails.errors import PolicyError
 from guardrails.personal import KINDS, NAMED, Kind, NamesBy, Treatment
 from guardrails.rails import BareUrls
@@ -25,6 +26,7 @@ from guardrails.yaml_files import read_as
 _FOLDER = Path(__file__).parent / "policies"
 _TREATMENTS: tuple[Treatment, ...] = get_args(Treatment)
 _NAMES: tuple[NamesBy, ...] = get_args(NamesBy)
+Threshold = Annotated[float, Field(gt=0.0, le=1.0)]
 #: From loose to strict.
 _BARE_URLS: tuple[BareUrls, ...] = get_args(BareUrls)
 #: Says whether its first value is at least as strict as its second.
@@ -60,6 +62,11 @@ def _common(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str, ...]:
 
 def _searches(ours: NamesBy, theirs: NamesBy) -> bool:
     return _NAMES.index(ours) >= _NAMES.index(theirs)
+
+
+def _asks_sooner(ours: float | None, theirs: float | None) -> bool:
+    """Compare thresholds of which None is not asked at all."""
+    return theirs is None or (ours is not None and ours <= theirs)
 
 
 class _Rule(BaseModel):
@@ -279,6 +286,43 @@ class GuardModelRule(_Rule):
         return GuardModelRule(allowed=tuple(set(self.allowed) & set(other.allowed)))
 
 
+class ClassifierRule(_Rule):
+    """The probability from which each head of our classifier blocks; one that is not named is not asked."""
+
+    orders = {"injection": _asks_sooner, "harmful": _asks_sooner, "planted": _asks_sooner}
+
+    rail: Literal["classifier"] = "classifier"
+    injection: Threshold | None = None
+    harmful: Threshold | None = None
+    planted: Threshold | None = None
+
+    @model_validator(mode="after")
+    def _asks(self) -> ClassifierRule:
+        if not self.thresholds:
+            raise ValueError("name a threshold for one head at least")
+        return self
+
+    @property
+    def thresholds(self) -> dict[Head, float]:
+        """Return the heads that are asked, each with its threshold."""
+        heads: dict[Head, float | None] = {
+            "injection": self.injection,
+            "harmful": self.harmful,
+            "planted": self.planted,
+        }
+        return {head: threshold for head, threshold in heads.items() if threshold is not None}
+
+    def tightened(self, other: ClassifierRule) -> ClassifierRule:
+        """Ask every head that either asks, at the lower threshold."""
+        ours, theirs = self.thresholds, other.thresholds
+        heads = {head: min(ours.get(head, 1.0), theirs.get(head, 1.0)) for head in ours | theirs}
+        return ClassifierRule.model_validate(heads)
+
+    def blocks_from(self) -> float | None:
+        """Return the lowest threshold of its heads."""
+        return min(self.thresholds.values())
+
+
 class TopicsRule(_Rule):
     """What may be asked about, by example: questions, or short descriptions of a topic.
 
@@ -426,7 +470,8 @@ Rule = Annotated[
     | GuardModelRule
     | TopicsRule
     | ScriptsRule
-    | GroundedRule,
+    | GroundedRule
+    | ClassifierRule,
     Field(discriminator="rail"),
 ]
 
@@ -634,6 +679,8 @@ def _stricter(rule: Rule, other: Rule | None) -> Rule:
         case ScriptsRule(), ScriptsRule():
             return rule.tightened(other)
         case GroundedRule(), GroundedRule():
+            return rule.tightened(other)
+        case ClassifierRule(), ClassifierRule():
             return rule.tightened(other)
         case _:
             raise PolicyError(f"two different rails under one name: {rule.rail}")

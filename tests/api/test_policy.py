@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from api.cli.rows import Row, checked, outcome, read_rows
 from api.errors import BadRow
+from api.status import status_of
+from api.wiring import _Readiness
+from guardrails.effective import Effective, Place
 from guardrails.nemo import Rails
 from guardrails.policy import load
 from guardrails.records import Verdict
+from ingest.records import Scope
 from tests.api.test_cli import fits, pagewarden
-from tests.fakes import FakeRails
+from tests.fakes import FakeRails, a_house
+from tests.guardrails.test_effective import Yes, write
 
 pytestmark = pytest.mark.anyio
 
@@ -126,6 +133,35 @@ def test_a_policy_file_of_the_home_that_is_wrong_stops_everything(rows: Path, tm
     told = pagewarden("policy", "check", str(rows), home=tmp_path)
     assert (told.returncode, told.stdout) == (2, "")
     assert "policies.yaml is wrong at line 3" in told.stderr
+
+
+def test_doctor_reads_the_policy_files_as_they_are_now(tmp_path: Path) -> None:
+    def policies() -> dict[str, object]:
+        told = pagewarden("doctor", "--json", home=tmp_path, PAGEWARDEN_WEIGHTS=str(tmp_path / "none"))
+        (found,) = [one for one in json.loads(told.stdout)["checks"] if one["name"] == "policies"]
+        return dict(found)
+
+    assert policies()["detail"] == "default@1"
+    (tmp_path / "policies.yaml").write_text("version: 1\nrules: [{policy: nowhere}]\n")
+    found = policies()
+    assert not found["ok"]
+    assert "Rule 1 of policies.yaml: There is no policy 'nowhere'" in str(found["detail"])
+
+
+async def test_policies_that_are_wrong_are_told_by_status_and_readiness(tmp_path: Path) -> None:
+    path = write(tmp_path / "policies.yaml", "version: 1\nrules: [{policy: strict}]\n")
+    policies = Effective("default", path, rails=partial(Rails, engine=Yes), clock=lambda: 4e9)
+    parts = _Readiness(index=None, writer=None, policies=policies, vision="")  # type: ignore[arg-type]
+    assert parts._rails().detail == "default@1, 1 rule tightens it"
+    house = replace(a_house(), policy_fault=lambda: policies.fault)
+    scope = Scope(tenant="default", collections=())
+    quiet = (await status_of(house, scope=scope)).off
+    write(path, "version: 1\nrules: [{policy: nowhere}]\n")
+    policies.policy(Place(tenant="default", collections=()))
+    assert parts._rails().ok, "the policies before it stand"
+    assert "not in force: Rule 1" in parts._rails().detail
+    (more,) = [one for one in (await status_of(house, scope=scope)).off if one not in quiet]
+    assert "nowhere" in more.what
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from guardrails.nemo import Rails
 from guardrails.policy import Policy, load, weaknesses
 from ingest.records import Scope
 from tests.fakes import FakeLibrary, FakeShelf, a_chunk, a_document, a_house
-from tests.guardrails.test_effective import Yes
+from tests.guardrails.test_effective import Yes, write
 
 pytestmark = pytest.mark.anyio
 
@@ -226,3 +226,22 @@ async def test_no_channel_thread_or_earlier_turn_loosens_either(times: int, tmp_
         weaker = [w for given in policies.given for w in weaknesses(given, load("strict"))]
     print(f"{times} refused; {len(policies.given)} policies given, {len(weaker)} weaker")
     assert weaker == []
+
+
+async def test_a_changed_policy_counts_from_the_next_request_and_a_wrong_one_never(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (client, _, policies):
+
+        async def kind() -> str:
+            body = {"model": "pagewarden", "messages": [{"role": "user", "content": BLOCKED[-1]}]}
+            return str((await client.post("/v1/chat/completions", json=body)).json()["pagewarden"]["kind"])
+
+        assert await kind() == "refusal"
+        write(tmp_path / "policies.yaml", "version: 1\nrules: [")
+        assert await kind() == "refusal"
+        assert policies.fault is not None
+        write(tmp_path / "policies.yaml", "version: 1\nrules: []\n")
+        assert await kind() != "refusal", "only the stricter policy stopped it"
+        write(tmp_path / "policies.yaml", "version: 1\nrules: [{policy: strict}]\n")
+        assert await kind() == "refusal"
+        (tmp_path / "policies.yaml").unlink()
+        assert await kind() == "refusal"

@@ -231,6 +231,20 @@ def test_policies_that_apply_twice_are_named_once_and_many_still_have_a_name(tmp
     assert weaknesses(policy, load("strict")) == []
 
 
+def test_what_was_missing_is_found_when_it_comes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path / "policies.yaml", "version: 1\nrules: []\n")
+    now = [LATER]
+    policies = Effective("default", path, rails=partial(Rails, engine=Yes), clock=lambda: now[0])
+    write(path, RULES + "- {policy: own.yaml}")
+    for _ in range(3):
+        assert policies.policy(ACME) == load("default")
+        now[0] += 3
+    assert caplog.text.count("stay in force") == 1, "the same fault is told once"
+    write(tmp_path / "own.yaml", "name: own\nversion: 1\nextends: strict\n")
+    assert is_at_least_as_strict(policies.policy(ACME), load("strict"))
+    assert policies.fault is None
+
+
 def test_a_house_that_only_looks_on_does_not_open(tmp_path: Path) -> None:
     path = tmp_path / "watching.yaml"
     path.write_text("name: watching\nversion: 1\nextends: default\nmode: shadow\n")

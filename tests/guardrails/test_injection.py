@@ -66,6 +66,8 @@ BENIGN = [
     "Forget about the weather; what does chapter two say?",
     "Disregard this notice if you have already paid.",
     "Ignore this e-mail if you did not request a password reset.",
+    "If this was not you, ignore the previous message and call us.",
+    "Please ignore my last message, the meeting is on Friday after all.",
     "If you are an employee, you must report incidents within a day.",
     "Note to readers: figures are unaudited.",
     "From now on, invoices are sent by e-mail.",

@@ -172,6 +172,10 @@ def _rules(*more: str) -> st.SearchStrategy[list[dict[str, object]]]:
                 "min_confidence": st.sampled_from([0.0, 0.3, 0.6]),
             }
         ),
+        "classifier": st.fixed_dictionaries(
+            {"rail": st.just("classifier"), "injection": st.sampled_from([0.5, 0.9])},
+            optional={head: st.sampled_from([0.4, 1.0]) for head in ("harmful", "planted")},
+        ),
         "guard_model": st.fixed_dictionaries(
             {"rail": st.just("guard_model"), "allowed": st.lists(st.sampled_from(["S1", "S4"]))}
         ),
@@ -229,9 +233,13 @@ ANY_POLICIES = st.builds(
         {
             hop: st.builds(
                 _in_modes,
-                _rules("topics", "scripts", "guard_model", *(["grounded"] if hop == "answer" else [])).filter(
-                    lambda rules: any(rule["rail"] != "grounded" for rule in rules)
-                ),
+                _rules(
+                    "topics",
+                    "scripts",
+                    "guard_model",
+                    "classifier",
+                    *(["grounded"] if hop == "answer" else []),
+                ).filter(lambda rules: any(rule["rail"] != "grounded" for rule in rules)),
                 st.lists(st.booleans(), min_size=9, max_size=9),
             )
             for hop in HOPS
