@@ -322,6 +322,8 @@ class PolicyOut(Told):
     #: Why changed files are not in force; null where all are.
     fault: str | None
     hops: dict[str, list[dict[str, JsonValue]]]
+    #: What a model on somebody else's server does not get to see; other policies may add to it.
+    hosted: dict[str, JsonValue]
     refusal: dict[str, dict[str, str]]
 
 

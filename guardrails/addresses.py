@@ -11,7 +11,8 @@ import re
 
 from guardrails.nearby import CAPITALS, Spans
 
-_CAP = rf"(?:[{CAPITALS}][\w'’-]*\.?)"
+#: No longer than words are: an endless one would be tried from each of its letters.
+_CAP = rf"(?:(?<!\w)[{CAPITALS}][\w'’-]{{0,30}}\.?)"
 _SMALL = r"(?:de|del|della|delle|dei|di|da|do|dos|das|du|des|la|le|les|el|los|las|van|von|der|den|the|of|and|y|e|zu|zum|zur|am|an|in|på|av|til|sur|sous|aux?|ter|op|d'|l')"  # fmt: skip  # noqa: E501
 _ORDINAL = r"(?:\d{1,4}(?:st|nd|rd|th|\.)?)"
 #: One to five words of a street's name.
@@ -45,7 +46,8 @@ _FRAMED = re.compile(
     r"(?!(?:19|20)\d\d,? (?:\S+ ){1,4}Court)"
     rf"{_HOUSE},? {_NAME}(?:{_CAP}|{_SMALL}|{_ORDINAL}) {_SUFFIX}\b\.?"
     r"(?:,? (?:N|S|E|W|NE|NW|SE|SW|North|South|East|West)\b\.?)?"
-    rf"|(?:{_HOUSE},? )?(?:{_CAP} ){{0,2}}[{CAPITALS}]\w*{_ENDING} \d{{1,4}}[A-Za-z]?{_AFTER_NUMBER}"
+    rf"|(?:{_HOUSE},? )?(?:{_CAP} ){{0,2}}(?<!\w)[{CAPITALS}]\w{{0,30}}{_ENDING} \d{{1,4}}[A-Za-z]?"
+    rf"{_AFTER_NUMBER}"
     rf"|(?:{_HOUSE},? )?(?:{_CAP} ){{1,3}}{_APART} \d{{1,4}}[A-Za-z]?\.?{_AFTER_NUMBER}"
     rf"|{_HOUSE}(?: bis| ter)?,? {_LEADING} {_NAME}{_CAP}(?: \d{{1,4}}{_AFTER_NUMBER})?"
     rf"|(?<!\w){_LEADING} {_NAME}{_CAP},? (?:n[.°º]? ?)?\d{{1,4}}[A-Za-z]?{_AFTER_NUMBER}"

@@ -28,7 +28,8 @@ class Name:
 #: Finds names in a text, in no order; overlaps are the caller's to settle.
 Names = Callable[[str], Iterable[Name]]
 
-_WORD = rf"[{CAPITALS}][^\W\d_]*(?:['’-][^\W\d_]+)*"
+#: No longer than names are: an endless one would be tried from each of its letters.
+_WORD = rf"(?<!\w)[{CAPITALS}][^\W\d_]{{0,30}}(?:['’-][^\W\d_]{{1,30}}){{0,3}}"
 _PARTICLE = (
     r"(?:van|von|de|del|della|di|da|dos|du|der|den|ten|ter|la|le|bin|ibn|al|el|y|zu|af|av|Mc|Mac|O['’])"
 )
@@ -94,7 +95,7 @@ _LEGAL = (
     r"|S\.r\.l|B\.V|N\.V|BV|NV|AB|A/S|ASA|Oyj?|LLP|L\.P|Pty|Bros|Holdings|Associates|Bancorp|Bancshares)"
 )
 _ORGANISATION = re.compile(
-    rf"(?<![\w&])(?:[{CAPITALS}][\w.&'’-]*,?[ ](?:(?:&|and|of|de|the)[ ])?){{1,5}}{_LEGAL}\b\.?"
+    rf"(?<![\w&])(?:[{CAPITALS}][\w.&'’-]{{0,30}},?[ ](?:(?:&|and|of|de|the)[ ])?){{1,5}}{_LEGAL}\b\.?"
 )
 
 

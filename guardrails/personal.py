@@ -7,6 +7,7 @@ code), or a word nearby that names it. Shapes without proof are left alone.
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -77,19 +78,22 @@ def find(text: str, kinds: AbstractSet[Kind], *, names: Names = by_rules) -> lis
             bare = flat[left:right].strip()
             if any(map(str.isalnum, bare)):
                 left += flat[left:right].index(bare)
-                taken.append(Found(kind=kind, start=left, end=left + len(bare)))
-    return sorted((found for found in taken if found.kind in kinds), key=lambda found: found.start)
+                insort(taken, Found(kind=kind, start=left, end=left + len(bare)), key=_start)
+    return [found for found in taken if found.kind in kinds]
+
+
+def _start(found: Found) -> int:
+    return found.start
 
 
 def _left_of(taken: Sequence[Found], start: int, end: int) -> list[tuple[int, int]]:
-    """Return the pieces of a span that nobody has taken."""
+    """Return the pieces of a span that nobody has taken; `taken` is in order of place."""
     pieces, at = [], start
-    for found in sorted(taken, key=lambda found: found.start):
+    for found in taken[bisect_right(taken, start, key=lambda found: found.end) :]:
         if found.start >= end:
             break
-        if found.end > at:
-            pieces.append((at, found.start))
-            at = found.end
+        pieces.append((at, found.start))
+        at = found.end
     return [(left, right) for left, right in [*pieces, (at, end)] if left < right]
 
 

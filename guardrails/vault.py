@@ -8,7 +8,9 @@ value and refuses to be copied or stored. What the model garbles is not recognis
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NoReturn
 
@@ -36,17 +38,19 @@ WORDS: dict[Kind, str] = {
 #: A value this long is masked wherever it stands, also where nothing beside it tells what it is.
 _TELLING = 4
 
+_MARK = re.compile(r"\[[a-z ]{2,20} \d+\]")
+
 
 class Vault:
     """Holds what was masked in one request, by placeholder."""
 
-    __slots__ = ("_by_value", "_kinds", "_masked", "_names", "_values")
+    __slots__ = ("_counts", "_kinds", "_marks", "_names", "_values")
 
     def __init__(self, kinds: AbstractSet[Kind], *, names: Names = by_rules) -> None:
         self._kinds, self._names = kinds, names
         self._values: dict[str, str] = {}
-        self._by_value: dict[tuple[Kind, str], str] = {}
-        self._masked: re.Pattern[str] | None = None
+        self._marks: dict[tuple[Kind, str], str] = {}
+        self._counts: Counter[Kind] = Counter()
 
     def __repr__(self) -> str:
         """Tell how much it holds, and nothing of it."""
@@ -66,31 +70,39 @@ class Vault:
         All texts of a request go in at once: no placeholder is chosen that any of them already holds.
         """
         texts = list(texts)
-        said = "\n".join(texts)
+        held = {mark for text in texts for mark in _MARK.findall(text)}
         found = [personal.find(text, self._kinds, names=self._names) for text in texts]
         for text, finds in zip(texts, found, strict=True):
             for one in finds:
-                self._placeholder(one.kind, text[one.start : one.end], said)
-        self._masked = re.compile("|".join(map(re.escape, self._values))) if self._values else None
+                self._keep(one.kind, text[one.start : one.end], held)
         # A number that is called a phone in one place is one in the others too.
-        again = _any_of({value for _, value in self._by_value if len(value) >= _TELLING})
-        return [self._hidden(text, finds, again) for text, finds in zip(texts, found, strict=True)]
+        known = {value: mark for (_, value), mark in self._marks.items() if len(value) >= _TELLING}
+        again = _any_of(known)
+        return [
+            self._hidden(
+                text, finds, {m.span(): known[m.group()] for m in again.finditer(text)} if again else {}
+            )
+            for text, finds in zip(texts, found, strict=True)
+        ]
 
-    def _hidden(self, text: str, finds: Sequence[personal.Found], again: re.Pattern[str] | None) -> str:
-        spans = [(one.start, one.end, self._by_value[one.kind, text[one.start : one.end]]) for one in finds]
-        for match in again.finditer(text) if again else ():
-            if all(match.end() <= start or match.start() >= end for start, end, _ in spans):
-                kind = next(kind for kind, value in self._by_value if value == match.group())
-                spans.append((*match.span(), self._by_value[kind, match.group()]))
+    def _hidden(
+        self, text: str, finds: Sequence[personal.Found], again: Mapping[tuple[int, int], str]
+    ) -> str:
+        spans = [(one.start, one.end, self._marks[one.kind, text[one.start : one.end]]) for one in finds]
+        ends = [one.end for one in finds]
+        for (start, end), mark in again.items():
+            after = bisect_right(ends, start)
+            if after == len(finds) or finds[after].start >= end:
+                spans.append((start, end, mark))
         parts, at = [], 0
-        for start, end, placeholder in sorted(spans):
-            parts += [text[at:start], placeholder]
+        for start, end, mark in sorted(spans):
+            parts += [text[at:start], mark]
             at = end
         return "".join([*parts, text[at:]])
 
     def restore(self, text: str) -> str:
         """Return a text with the values put back."""
-        return self._masked.sub(lambda match: self._values[match.group()], text) if self._masked else text
+        return _MARK.sub(lambda match: self._values.get(match.group(), match.group()), text)
 
     async def restored(self, pieces: AsyncIterator[str]) -> AsyncGenerator[str, None]:
         """Put the values back into a stream, wherever its pieces end; what may become one is held back."""
@@ -110,16 +122,17 @@ class Vault:
         may_be = at >= 0 and any(key.startswith(text[at:]) and key != text[at:] for key in self._values)
         return at if may_be else len(text)
 
-    def _placeholder(self, kind: Kind, value: str, said: str) -> str:
-        known = self._by_value.get((kind, value))
-        if known is not None:
-            return known
-        number = 1 + sum(of == kind for of, _ in self._by_value)
-        while (made := f"[{WORDS[kind]} {number}]") in self._values or made in said:
-            number += 1
-        self._by_value[kind, value] = made
-        self._values[made] = value
-        return made
+    def _keep(self, kind: Kind, value: str, held: AbstractSet[str]) -> None:
+        """Give a value its mark, unless it has one."""
+        if (kind, value) in self._marks:
+            return
+        while True:
+            self._counts[kind] += 1
+            mark = f"[{WORDS[kind]} {self._counts[kind]}]"
+            if mark not in held:
+                break
+        self._marks[kind, value] = mark
+        self._values[mark] = value
 
 
 def _any_of(texts: Iterable[str]) -> re.Pattern[str] | None:

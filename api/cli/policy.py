@@ -263,6 +263,7 @@ def _policy_out(opened: _Opened, hop: str | None) -> PolicyOut:
         channel=opened.place.channel,
         fault=opened.fault,
         hops={name: rules for name, rules in content["hops"].items() if hop in (None, name)},
+        hosted=content["hosted"],
         refusal=content["refusal"],
     )
 
@@ -285,6 +286,8 @@ def _show(told: PolicyOut) -> None:
             written = ", ".join(f"{name} {_value(value)}" for name, value in limits.items())
             table.add_row(Text(str(rule["rail"])), Text(str(rule["mode"])), Text(written))
         out.print(table)
+    kept = ", ".join(f"{name} {_value(value)}" for name, value in told.hosted.items())
+    out.print(f"kept from a model on somebody else's server: {kept}", markup=False, highlight=False)
     for language, words in told.refusal.items():
         for code, text in words.items():
             out.print(f"refusal {language}, {code}: {text}", markup=False, highlight=False)

@@ -287,6 +287,15 @@ def test_no_masked_value_is_left_in_the_text(text: str) -> None:
     assert not any(f.kind in ("card", "iban", "us_ssn", "email") for f in personal.find(left, ALL))
 
 
+@pytest.mark.parametrize(
+    "piece", ["AAAAAA11A", "Aa-", "A.", "A-a'", "12 ", "0 0 ", "Aa ", "1 Aa ", "a@b.", "\n", "é"]
+)
+def test_an_endless_word_or_row_is_read_in_one_go(piece: str) -> None:
+    # Twenty minutes and more where a pattern is tried anew from each letter to the end.
+    found = personal.find(piece * (60_000 // len(piece)), ALL)
+    assert all(one.end - one.start < 400 for one in found)
+
+
 @given(st.text(alphabet="0123456789 .,|:\n%$-", max_size=120))
 def test_spans_are_ordered_apart_and_inside_the_text(text: str) -> None:
     found = personal.find(text, ALL)
