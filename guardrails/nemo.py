@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Protocol
 
 from guardrails.audit import Audit
+from guardrails.classifier import Classifier, Scores, Shipped
 from guardrails.errors import PolicyError
 from guardrails.guard import GuardModel, Judge
 from guardrails.policy import (
+    ClassifierRule,
     ExfiltrationRule,
     GuardModelRule,
     HiddenUnicodeRule,
@@ -162,6 +164,7 @@ class Rails:
         policy: Policy,
         *,
         judge: Judge | None = None,
+        scores: Scores | None = None,
         audit: Audit | None = None,
         rail_timeout_s: float = 5.0,
         rails: dict[Hop, Sequence[Rail]] | None = None,
@@ -169,11 +172,14 @@ class Rails:
     ) -> None:
         """Build the rails of `policy` (or take `rails` as given) and NeMo around them.
 
-        Raises TelemetryOn, and PolicyError where the policy wants a guard model and there is no judge.
+        `scores` stands in for the shipped classifier, one for all hops. Raises TelemetryOn, and PolicyError
+        where the policy wants a guard model and there is no judge.
         """
         self.policy = policy
+        scores = scores or Shipped()
         self._rails = rails or {
-            hop: tuple(_built(rule, judge=judge) for rule in rules) for hop, rules in policy.hops.items()
+            hop: tuple(_built(rule, judge=judge, scores=scores) for rule in rules)
+            for hop, rules in policy.hops.items()
         }
         self._audit = audit
         self._rail_timeout_s = rail_timeout_s
@@ -349,7 +355,7 @@ def _agrees(reply: Reply, ticket: str, decided: Sequence[_Decided]) -> bool:
             return False
 
 
-def _built(rule: Rule, *, judge: Judge | None) -> Rail:
+def _built(rule: Rule, *, judge: Judge | None, scores: Scores) -> Rail:
     """Build the rail that a policy's rule asks for."""
     match rule:
         case SizeRule():
@@ -369,3 +375,5 @@ def _built(rule: Rule, *, judge: Judge | None) -> Rail:
             if judge is None:
                 raise PolicyError("The policy asks for a guard model, and no model server is set.")
             return GuardModel(judge, allowed=rule.allowed)
+        case ClassifierRule():
+            return Classifier(scores, thresholds=rule.thresholds)

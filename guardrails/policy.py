@@ -12,6 +12,7 @@ from typing import Annotated, Literal, get_args
 import yaml  # type: ignore[import-untyped, unused-ignore]
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from guardrails.classifier import Head
 from guardrails.errors import PolicyError
 from guardrails.personal import Kind, Treatment
 from guardrails.rails import BareUrls
@@ -19,6 +20,7 @@ from guardrails.records import Hop
 
 _FOLDER = Path(__file__).parent / "policies"
 _TREATMENTS: tuple[Treatment, ...] = get_args(Treatment)
+Threshold = Annotated[float, Field(gt=0.0, le=1.0)]
 #: From loose to strict.
 _BARE_URLS: tuple[BareUrls, ...] = get_args(BareUrls)
 
@@ -146,6 +148,37 @@ class GuardModelRule(_Rule):
         return GuardModelRule(allowed=tuple(set(self.allowed) & set(other.allowed)))
 
 
+class ClassifierRule(_Rule):
+    """The probability from which each head of our classifier blocks; one that is not named is not asked."""
+
+    rail: Literal["classifier"] = "classifier"
+    injection: Threshold | None = None
+    harmful: Threshold | None = None
+    planted: Threshold | None = None
+
+    @model_validator(mode="after")
+    def _asks(self) -> ClassifierRule:
+        if not self.thresholds:
+            raise ValueError("name a threshold for one head at least")
+        return self
+
+    @property
+    def thresholds(self) -> dict[Head, float]:
+        """Return the heads that are asked, each with its threshold."""
+        heads: dict[Head, float | None] = {
+            "injection": self.injection,
+            "harmful": self.harmful,
+            "planted": self.planted,
+        }
+        return {head: threshold for head, threshold in heads.items() if threshold is not None}
+
+    def tightened(self, other: ClassifierRule) -> ClassifierRule:
+        """Ask every head that either asks, at the lower threshold."""
+        ours, theirs = self.thresholds, other.thresholds
+        heads = {head: min(ours.get(head, 1.0), theirs.get(head, 1.0)) for head in ours | theirs}
+        return ClassifierRule.model_validate(heads)
+
+
 Rule = Annotated[
     SizeRule
     | HiddenUnicodeRule
@@ -153,7 +186,8 @@ Rule = Annotated[
     | ExfiltrationRule
     | SecretsRule
     | PersonalRule
-    | GuardModelRule,
+    | GuardModelRule
+    | ClassifierRule,
     Field(discriminator="rail"),
 ]
 
@@ -237,6 +271,8 @@ def _stricter(rule: Rule, other: Rule | None) -> Rule:
         case PersonalRule(), PersonalRule():
             return rule.tightened(other)
         case GuardModelRule(), GuardModelRule():
+            return rule.tightened(other)
+        case ClassifierRule(), ClassifierRule():
             return rule.tightened(other)
         case _:
             raise PolicyError(f"two different rails under one name: {rule.rail}")

@@ -49,6 +49,8 @@ class Ruling:
     decision: Decision
     code: str = ""
     text: str = ""
+    #: How sure the rail is, higher is worse; None where it counts nothing.
+    score: float | None = None
 
 
 ALLOW = Ruling(decision="allow")

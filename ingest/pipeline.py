@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: A rail's time is per call: a whole book in one call ran out of it on a busy machine.
-_SCREENED_AT_ONCE = 64
+#: A rail's time is per call: a whole book in one call ran out of it on a busy machine. The classifier takes
+#: 25 to 60 ms a chunk (one core, idle and busy), so this many take a fifth of the 5 s that a rail has.
+_SCREENED_AT_ONCE = 16
 Stage = Literal["read", "wait", "embed", "screen", "shelve"]
 #: Called with a stage and how much of it is done: pages for "read", else chunks. "wait" says that reading
 #: waits for a vision model that is down (0 of 1), or does so no more (1 of 1).
