@@ -115,7 +115,7 @@ def test_a_policy_that_extends_another_only_adds(tmp_path: Path) -> None:
     mine = load(path)
     assert mine.label == "mine@3"
     assert is_at_least_as_strict(mine, load("default"))
-    assert [rule.rail for rule in mine.hops["question"]] == ["size", "hidden_unicode", "override", "scripts"]
+    assert {rule.rail for rule in mine.hops["question"]} >= {"size", "hidden_unicode", "override", "scripts"}
     (override,) = [rule for rule in mine.hops["question"] if rule.rail == "override"]
     assert override.threshold == 1.0, "what it extends cannot be loosened"
 
