@@ -26,10 +26,19 @@ from agent.support import Lack, claim_of, lack, says_nothing
 
 
 async def verify(state: State, runtime: Runtime[Run]) -> State:
-    """Keep the drafted sentence with evidence that carries it, or drop it."""
+    """Keep the drafted sentence with evidence that carries it, or drop it; either is a verdict on record."""
     run = runtime.context
     draft = state.get("draft")
     assert draft is not None, "the graph routes here only with a draft"
+    update = await _verified(draft, state, run)
+    kept = update.get("draft")
+    lack = "" if kept is not None else str(update.get("facts", {}).get("dropped", "undecided"))
+    if run.stands(kept["text"] if kept is not None else draft["text"], lack) or kept is None:
+        return update
+    return dropped(state, "undecided")
+
+
+async def _verified(draft: Drafted, state: State, run: Run) -> State:
     if state.get("about"):
         run.confidence = 1.0  # worked out again by code
         return {"draft": draft, "told": ""} if await stands(draft, state, run) else dropped(state, "changed")
@@ -89,8 +98,8 @@ async def carry(
         lack,
         question=question,
         around=sources,
-        least=settings.min_word_support,
-        least_short=settings.min_short_support,
+        least=max(settings.min_word_support, run.least[0]),
+        least_short=max(settings.min_short_support, run.least[0]),
     )
     cited = [s for s in sources if s.n in draft["evidence"]]
     if draft.get("sums"):
@@ -125,7 +134,8 @@ async def _entailed(
 def _sure(confidence: float, run: Run) -> bool:
     """Say whether a sentence is sure enough to be shown; once one was, the next ones add to it."""
     least = run.settings.min_confidence
-    return confidence >= (calibration().threshold if least is None else least) or bool(run.citations)
+    floor = max(calibration().threshold if least is None else least, run.least[1])
+    return confidence >= floor or (bool(run.citations) and not run.least[1])
 
 
 async def weighed(draft: Drafted, sources: list[Source], *, run: Run, question: str) -> dict[str, float]:

@@ -18,6 +18,7 @@ SWITCHES: Mapping[str, str] = MappingProxyType(
     {
         "DO_NOT_TRACK": "1",
         "NEMO_GUARDRAILS_NO_USAGE_STATS": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
         "LANGGRAPH_STRICT_MSGPACK": "true",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_OFFLINE": "1",
@@ -37,6 +38,8 @@ READ_AT_IMPORT: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "langgraph": ("LANGGRAPH_STRICT_MSGPACK",),
         "unstructured": ("DO_NOT_TRACK", "SCARF_NO_ANALYTICS"),
+        # 1.32 leaves a device id and a database of events in the home directory while it is imported.
+        "onnxruntime": ("ORT_DISABLE_TELEMETRY",),
         "huggingface_hub": ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE"),
         "ray": ("RAY_USAGE_STATS_ENABLED",),
     }

@@ -3,7 +3,8 @@
 GuardrailsError        .code .retryable .detail
 ├── PolicyError        a policy file is missing, unreadable or names an unknown rail
 ├── TelemetryOn        a dependency would phone home: its switches are not set
-└── JudgeReply         the served guard model answered something that does not fit its schema
+├── JudgeReply         the served guard model answered something that does not fit its schema
+└── ClassifierUnfit    the classifier's file is missing or altered, or what runs it is not installed
 """
 
 from __future__ import annotations
@@ -36,3 +37,9 @@ class JudgeReply(GuardrailsError):
     """The served guard model answered something that does not fit its schema."""
 
     code = "judge_reply"
+
+
+class ClassifierUnfit(GuardrailsError):
+    """The classifier's file is missing or altered, or what runs it is not installed."""
+
+    code = "classifier_unfit"

@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: A rail's time is per call: a whole book in one call ran out of it on a busy machine.
-_SCREENED_AT_ONCE = 64
+#: A rail's time is per call: a whole book in one call ran out of it on a busy machine. The classifier takes
+#: 25 to 60 ms a chunk (one core, idle and busy), so this many take a fifth of the 5 s that a rail has.
+_SCREENED_AT_ONCE = 16
 Stage = Literal["read", "wait", "embed", "screen", "shelve"]
 #: Called with a stage and how much of it is done: pages for "read", else chunks. "wait" says that reading
 #: waits for a vision model that is down (0 of 1), or does so no more (1 of 1).
@@ -82,7 +83,7 @@ class PageReader(Protocol):
 class Screen(Protocol):
     """A rail at the door of the library."""
 
-    async def screen(self, texts: Sequence[str]) -> list[str | None]:
+    async def screen(self, texts: Sequence[str], *, tenant: str, collection: str) -> list[str | None]:
         """Say for each text None (fine) or the code of the rail that said no. Raises Unscreened."""
         ...
 
@@ -269,7 +270,7 @@ class Pipeline:
         chunks = await self._chunk(source, order, pages)
         texts = [indexed_text(chunk, document_name=source.name) for chunk in chunks]
         vectors = await self._embed(texts, order)
-        code, page_no = await self._judge(source, order, chunks)
+        code, page_no = await self._judge(source, order, pages, chunks)
         replaced = before is not None and before.document.revision == source.revision
         if replaced:
             # Same content, other recipe or groups: its points are not told apart by revision, so the old
@@ -315,20 +316,27 @@ class Pipeline:
         return np.concatenate(vectors)
 
     async def _judge(
-        self, source: Source, order: _Order, chunks: Sequence[Chunk]
+        self, source: Source, order: _Order, pages: Sequence[Page], chunks: Sequence[Chunk]
     ) -> tuple[str | None, int | None]:
         """Return the code of the first no and its page: (None, None) where every text is fine.
 
-        The name is judged too: it stands beside every quote of the document.
+        The name is judged too, because it stands beside every quote of the document, and so are headings.
+        So is what pages hide: it is never found, and tells what kind of document this is.
         """
-        texts = [source.name, *(chunk.text for chunk in chunks)]
-        places: list[int | None] = [None, *(chunk.page_no for chunk in chunks)]
+        beside: dict[str, int | None] = {source.name: None}
+        for text, no in [*((c.heading, c.page_no) for c in chunks), *((p.hidden, p.no) for p in pages)]:
+            if text:
+                beside.setdefault(text, no)
+        texts = [*beside, *(chunk.text for chunk in chunks)]
+        places = [*beside.values(), *(chunk.page_no for chunk in chunks)]
         for at in range(0, len(texts), _SCREENED_AT_ONCE):
-            verdicts = await self._screen.screen(texts[at : at + _SCREENED_AT_ONCE])
+            verdicts = await self._screen.screen(
+                texts[at : at + _SCREENED_AT_ONCE], tenant=order.tenant, collection=order.collection
+            )
             for code, page_no in zip(verdicts, places[at:], strict=False):
                 if code is not None:
                     return code, page_no
-            order.tell("screen", min(at + _SCREENED_AT_ONCE, len(chunks)), len(chunks))
+            order.tell("screen", min(at + _SCREENED_AT_ONCE, len(texts)), len(texts))
         return None, None
 
     async def _quarantine(self, source: Source, order: _Order, *, code: str, page_no: int | None) -> Outcome:

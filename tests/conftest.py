@@ -16,6 +16,7 @@ os.environ.update(
     {
         "DO_NOT_TRACK": "1",
         "NEMO_GUARDRAILS_NO_USAGE_STATS": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
         "LANGGRAPH_STRICT_MSGPACK": "true",
         "LANGSMITH_TRACING": "false",
         "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -158,7 +158,7 @@ class FakeScreen:
 
     screened: list[str] = field(default_factory=list)
 
-    async def screen(self, texts: Sequence[str]) -> list[str | None]:
+    async def screen(self, texts: Sequence[str], *, tenant: str, collection: str) -> list[str | None]:
         """Say no to one word."""
         self.screened += texts
         return ["override" if "forbidden" in text else None for text in texts]

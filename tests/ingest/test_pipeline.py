@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ingest.errors import LibraryError
 from ingest.index import Index
 from ingest.pipeline import Pipeline, original, page_pictures
-from ingest.records import Chunk, Document, Outcome, Scope, document_id
+from ingest.records import Chunk, Document, Outcome, Reading, Scope, document_id
 from ingest.registry import Registry
 from ingest.settings import IngestSettings
+from ingest.sources import Source
 from tests.ingest.odd_files import archive
 from tests.ingest.shelf_fakes import (
     LOCAL_INDEX_WARNING,
@@ -206,6 +208,19 @@ async def test_a_forbidden_name_quarantines_too(shelf: Shelf) -> None:
     assert "its name" in (outcome.detail or "")
 
 
+async def test_what_a_page_hides_is_judged_as_well(shelf: Shelf) -> None:
+    class Hiding(FakeReader):
+        async def read_alone(self, source: Source, **more: Any) -> Reading:
+            reading = await super().read_alone(source, **more)
+            hidden = tuple(replace(page, hidden="forbidden " * (page.no == 2)) for page in reading.pages)
+            return replace(reading, pages=hidden)
+
+    shelf.reader = Hiding()
+    outcome = await shelf.add("Fine.\fFine as well.")
+    assert (outcome.outcome, outcome.reason) == ("quarantined", "override")
+    assert "page 2" in (outcome.detail or "")
+
+
 async def test_a_quarantined_update_leaves_the_version_before_it(shelf: Shelf) -> None:
     await shelf.add(TWO_PAGES)
     assert (await shelf.add("forbidden")).outcome == "quarantined"
@@ -224,7 +239,7 @@ async def test_a_document_that_a_stricter_rail_stops_leaves_the_shelf(shelf: She
 
 def _lenient(shelf: Shelf) -> Pipeline:
     class Lenient(FakeScreen):
-        async def screen(self, texts: list[str]) -> list[str | None]:  # type: ignore[override]
+        async def screen(self, texts, *, tenant, collection):  # type: ignore[no-untyped-def]
             return [None for _ in texts]
 
     shelf.screen, strict = Lenient(), shelf.screen

@@ -1,0 +1,146 @@
+"""Our own classifier as a rail: is this prompt an attack or a harmful request, was something planted here?
+
+Trained by `tests/bench/guard_training`, described in `docs/guard-model.md`; its files lie in `model/`, pinned
+by `classifier.toml`. A file that is missing or altered, or an install without onnxruntime, closes the rail:
+every text is blocked as undecided and the log says what to mend.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import Annotated, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from guardrails.errors import ClassifierUnfit
+from guardrails.onnx import OnnxModel
+from guardrails.rails import Passage, Ruling
+
+_LOG = logging.getLogger(__name__)
+_FOLDER = Path(__file__).parent / "model"
+_PINS = Path(__file__).parent / "classifier.toml"
+
+#: injection: a prompt that attacks the assistant (override, probing, jailbreak); harmful: a request that is
+#: to be declined; planted: an instruction to the assistant inside a document. In the order of the logits.
+Head = Literal["injection", "harmful", "planted"]
+HEADS: tuple[Head, ...] = get_args(Head)
+
+
+class Model(Protocol):
+    """Reads windows of token ids."""
+
+    def windows(self, text: str, *, tokens: int, overlap: int) -> list[list[int]]:
+        """Cut a text into windows that together hold all of it."""
+        ...
+
+    def logits(self, windows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Return (windows, heads) logits, in order."""
+        ...
+
+
+class Scores(Protocol):
+    """Scores texts; raises ClassifierUnfit when it cannot."""
+
+    def score(self, texts: Sequence[str], heads: Sequence[Head]) -> NDArray[np.float64]:
+        """Return (texts, heads) probabilities, in order."""
+        ...
+
+
+class _Pins(BaseModel):
+    """`classifier.toml`: the only files that are accepted, and how long a text it learnt to read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Annotated[int, Field(ge=1)]
+    prompt_tokens: Annotated[int, Field(ge=16, le=512)]
+    document_tokens: Annotated[int, Field(ge=16, le=512)]
+    overlap: Annotated[int, Field(ge=1)]
+    #: By file name.
+    sha256: dict[str, str]
+
+
+class Shipped:
+    """The model that lies in the package, opened on first use and once."""
+
+    def __init__(self, folder: Path = _FOLDER, *, pins: Path = _PINS) -> None:
+        self._folder = folder
+        self._pins_file = pins
+        self._opening = Lock()
+
+    def score(self, texts: Sequence[str], heads: Sequence[Head]) -> NDArray[np.float64]:
+        """Return (texts, heads) probabilities, the highest of each text's windows. Raises ClassifierUnfit."""
+        with self._opening:
+            model, pins = self._opened
+        scores = np.zeros((len(texts), len(HEADS)))
+        for prompt in (True, False):
+            asked = [HEADS.index(head) for head in heads if (head != "planted") == prompt]
+            tokens = pins.prompt_tokens if prompt else pins.document_tokens
+            if asked:
+                scores[:, asked] = _highest(model, texts, tokens=tokens, overlap=pins.overlap)[:, asked]
+        return scores[:, [HEADS.index(head) for head in heads]]
+
+    @cached_property
+    def _opened(self) -> tuple[Model, _Pins]:
+        try:
+            pins = _Pins.model_validate(tomllib.loads(self._pins_file.read_text("utf-8")))
+        except (OSError, ValueError) as error:
+            raise ClassifierUnfit(
+                f"The pins of the classifier cannot be read: {self._pins_file.name}."
+            ) from error
+        return OnnxModel(self._folder, sha256=pins.sha256), pins
+
+
+def _highest(model: Model, texts: Sequence[str], *, tokens: int, overlap: int) -> NDArray[np.float64]:
+    """Return (texts, all heads) probabilities: what is worst in a text decides about it."""
+    cut = [model.windows(text, tokens=tokens, overlap=overlap) for text in texts]
+    logits = model.logits([window for windows in cut for window in windows])
+    ends = np.cumsum([len(windows) for windows in cut])
+    best = np.stack([part.max(axis=0) for part in np.split(logits, ends[:-1])])
+    probabilities: NDArray[np.float64] = 1 / (1 + np.exp(-best.astype(np.float64)))
+    return probabilities
+
+
+class Classifier:
+    """Rail: blocks what scores at or above a head's threshold; the code is the head's name."""
+
+    name = "classifier"
+    codes: frozenset[str] = frozenset(HEADS)
+    rewrites = False
+
+    def __init__(self, scores: Scores, *, thresholds: Mapping[Head, float]) -> None:
+        self._scores = scores
+        self._thresholds = dict(thresholds)
+
+    async def judge(self, passages: Sequence[Passage]) -> Sequence[Ruling]:
+        """Return one ruling for each passage, in order, with its score. Raises ClassifierUnfit."""
+        try:
+            return await asyncio.to_thread(self._judge, passages)
+        except ClassifierUnfit as error:
+            _LOG.error("The classifier rail is closed: %s", error.detail)
+            raise
+
+    def _judge(self, passages: Sequence[Passage]) -> Sequence[Ruling]:
+        views = [list(passage.views()) for passage in passages]
+        scores = self._scores.score([view for some in views for view in some], list(self._thresholds))
+        ends = np.cumsum([len(some) for some in views])
+        return [self._rule(part.max(axis=0)) for part in np.split(scores, ends[:-1])]
+
+    def _rule(self, scores: NDArray[np.float64]) -> Ruling:
+        """Rule by the head that is furthest above its threshold; not a number is above any."""
+        over = {
+            head: float(score) - threshold
+            for (head, threshold), score in zip(self._thresholds.items(), scores, strict=True)
+            if not score < threshold
+        }
+        top = float(scores.max())
+        if not over:
+            return Ruling(decision="allow", score=top)
+        return Ruling(decision="block", code=max(over, key=lambda head: over[head]), score=top)
