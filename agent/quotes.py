@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from agent import words
 from agent.cells import read_table
+from agent.charts import is_chart
 from agent.citations import parts
 from agent.lookup import NOISE, understood, worded
 from agent.periods import MONTHS
@@ -198,7 +199,12 @@ def _subject(question: str, text: str) -> bool:
 
 
 def quotable(source: Source) -> list[str]:
-    """Return the rows or sentences of a source that may be quoted (those the rails let pass unchanged)."""
+    """Return the rows or sentences of a source that may be quoted (those the rails let pass unchanged).
+
+    A chart's lines are code's own account of it: they are cited, and quoted to nobody.
+    """
+    if is_chart(source.chunk):
+        return []
     if source.text != source.chunk.text:
         return [line for line in words.sentences(source.text) if line]
     return [source.chunk.text[start:end] for start, end in parts(source.chunk)]

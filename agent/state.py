@@ -101,6 +101,8 @@ class Drafted(TypedDict):
     question: NotRequired[str]
     #: Its figures that stand on no page because they were computed.
     sums: NotRequired[list[Sum]]
+    #: Set where code read it from charts: the cited evidence alone must give the same sentence again.
+    charts: NotRequired[bool]
 
 
 class Standing(TypedDict):

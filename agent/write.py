@@ -14,6 +14,7 @@ from contextlib import aclosing
 
 from langgraph.runtime import Runtime
 
+from agent.chart_answers import from_charts
 from agent.errors import WriterDown
 from agent.quotes import asked_for, fits, quotable, quoted
 from agent.reckon import reckoned
@@ -92,8 +93,12 @@ def writer_for(model: LanguageModel | None) -> Writer:
 async def drafted(run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
     """Yield what tables say, whoever writes; where nothing of that stands, what the writer proposes."""
     if not state.get("about"):
-        async for computed in from_tables(run, state, sources):
-            yield computed
+        read = from_charts(run.question.text, sources, run)
+        if read is not None:
+            yield read
+        if not run.citations:
+            async for computed in from_tables(run, state, sources):
+                yield computed
     if run.citations:
         return
     async with aclosing(run.writer.draft(run, state, sources)) as drafts:
