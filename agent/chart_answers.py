@@ -81,6 +81,8 @@ class Said:
 
     text: str
     places: tuple[int, ...]
+    #: The lines of the charts that it stands on.
+    lines: tuple[str, ...]
 
 
 Rule = Callable[[Part, Mapping[int, Chart]], Said | None]
@@ -93,7 +95,7 @@ def from_charts(question: str, sources: Sequence[Source], run: Run) -> Drafted |
     if said is None:
         return None
     evidence = [n for place in said.places for n in charts[place].evidence]
-    return {"text": said.text, "evidence": list(dict.fromkeys(evidence)), "charts": True}
+    return {"text": said.text, "evidence": list(dict.fromkeys(evidence)), "charts": list(said.lines)}
 
 
 def proven_charts(draft: Drafted, cited: Sequence[Source], *, run: Run) -> bool:
@@ -111,7 +113,8 @@ def answered(question: str, charts: Mapping[int, Chart]) -> Said | None:
         return None
     text = "; ".join(one.text for one in whole)
     places = dict.fromkeys(place for one in whole for place in one.places)
-    return Said(text=f"{text[0].upper()}{text[1:]}.", places=tuple(places))
+    lines = dict.fromkeys(line for one in whole for line in one.lines)
+    return Said(text=f"{text[0].upper()}{text[1:]}.", places=tuple(places), lines=tuple(lines))
 
 
 def _said(part: Part, charts: Mapping[int, Chart]) -> Said | None:
@@ -130,8 +133,8 @@ def _one(part: Part, charts: Mapping[int, Chart]) -> tuple[int, Chart] | None:
     return places[0], charts[places[0]]
 
 
-def _of(place: int, charts: Mapping[int, Chart]) -> str:
-    return f"the {_NAMES[place]} chart" if len(charts) > 1 or place > 1 else "the chart"
+def _of(place: int, part: Part) -> str:
+    return f"the {_NAMES[place]} chart" if part.places else "the chart"
 
 
 def _way(name: str) -> Way:
@@ -158,8 +161,9 @@ def _extreme(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     if tick.startswith("…") or tick.endswith("..."):
         return None
     return Said(
-        text=f"the {end} labelled tick on the {axis.way} axis of {_of(one[0], charts)} is {tick}",
+        text=f"the {end} labelled tick on the {axis.way} axis of {_of(one[0], part)} is {tick}",
         places=(one[0],),
+        lines=(axis.line,),
     )
 
 
@@ -174,8 +178,9 @@ def _count(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     if what == "years" and not all(re.fullmatch(r"(?:1[5-9]|20)\d\d", tick) for tick in axis.ticks):
         return None
     return Said(
-        text=f"the {axis.way} axis of {_of(one[0], charts)} has {len(axis.ticks)} labelled {what}",
+        text=f"the {axis.way} axis of {_of(one[0], part)} has {len(axis.ticks)} labelled {what}",
         places=(one[0],),
+        lines=(axis.line,),
     )
 
 
@@ -195,8 +200,9 @@ def _step(part: Part, charts: Mapping[int, Chart]) -> Said | None:
         return None
     where = "colour bar" if match["bar"] else f"{axis.way} axis"
     return Said(
-        text=f"consecutive ticks on the {where} of {_of(one[0], charts)} differ by {steps.pop():f}{unit}",
+        text=f"consecutive ticks on the {where} of {_of(one[0], part)} differ by {steps.pop():f}{unit}",
         places=(one[0],),
+        lines=(axis.line,),
     )
 
 
@@ -225,9 +231,10 @@ def _span(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     values = [tick.value for tick in ticks]
     span = max(values) - min(values)
     return Said(
-        text=f"the largest and the smallest tick on the {axis.way} axis of {_of(one[0], charts)} differ by "
+        text=f"the largest and the smallest tick on the {axis.way} axis of {_of(one[0], part)} differ by "
         f"{span:f}{unit}",
         places=(one[0],),
+        lines=(axis.line,),
     )
 
 
@@ -238,7 +245,11 @@ def _title(part: Part, charts: Mapping[int, Chart]) -> Said | None:
         return None
     if not re.fullmatch(r"the (?:\w+ )?(?:chart|graph|plot|figure)", part.text[match.end() :], re.I):
         return None
-    return Said(text=f"the title of {_of(one[0], charts)} is “{one[1].title}”", places=(one[0],))
+    return Said(
+        text=f"the title of {_of(one[0], part)} is “{one[1].title}”",
+        places=(one[0],),
+        lines=(one[1].lines[0],),
+    )
 
 
 def _colour(part: Part, charts: Mapping[int, Chart]) -> Said | None:
@@ -252,12 +263,14 @@ def _colour(part: Part, charts: Mapping[int, Chart]) -> Said | None:
         r"\b(?:dashed|dotted|solid|value|area|circle|square|triangle|marker|axis)\b", part.text, re.I
     ):
         return None
-    chart = one[1]
-    label = labels_in(colour, [*chart.legend, *chart.coloured])
+    keys, lines = one[1].keys()
+    label = labels_in(colour, keys)
     if label is None:
         return None
     named = " ".join(filter(None, colour))
-    return Said(text=f"in {_of(one[0], charts)}, {named} stands for “{label}”", places=(one[0],))
+    return Said(
+        text=f"in {_of(one[0], part)}, {named} stands for “{label}”", places=(one[0],), lines=tuple(lines)
+    )
 
 
 def _common(part: Part, charts: Mapping[int, Chart]) -> Said | None:
@@ -265,42 +278,49 @@ def _common(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     places = part.places
     if (match is None and legends is None) or len(places) < 2 or not all(p in charts for p in places):
         return None
-    found = [charts[place] for place in places]
     what = "labels" if legends or match is None else match["what"].casefold()
     if legends is not None:
-        sets = [_keys(chart) for chart in found]
-        where = " in the legends"
+        found, where = [_keys(charts[place]) for place in places], " in the legends"
     elif match is not None and match["way"]:
-        sets = [_ticks(chart.axis(_way(match["way"])), what) for chart in found]
-        where = f" on the {_way(match['way'])} axes"
+        way = _way(match["way"])
+        found, where = [_ticks(charts[place].axis(way), what) for place in places], f" on the {way} axes"
     else:
-        sets = [_labels(chart) for chart in found]
-        where = ""
-    count = _shared(sets, countries=what == "countries")
+        found, where = [_labels(charts[place]) for place in places], ""
+    count = _shared([labels for labels, _ in found], countries=what == "countries")
     if count is None:
         return None
     which = " and ".join(f"the {_NAMES[place]}" for place in places)
-    return Said(text=f"{which} chart have {count} {what} in common{where}", places=places)
+    return Said(
+        text=f"{which} chart have {count} {what} in common{where}",
+        places=places,
+        lines=tuple(line for _, lines in found for line in lines),
+    )
 
 
-def _keys(chart: Chart) -> list[str]:
-    return [label for label, _ in chart.legend or chart.coloured]
+#: Labels, and the lines that have them; none where it is open which are meant.
+Labels = tuple[list[str], list[str]]
 
 
-def _labels(chart: Chart) -> list[str]:
-    """Return the labels of a chart that has one kind of them; [] where it is open which are meant."""
-    axes = [list(axis.ticks) for axis in chart.axes if axis.kind == "labels"]
-    kinds = [labels for labels in ([bar.label for bar in chart.bars], _keys(chart), *axes) if labels]
-    return kinds[0] if len(kinds) == 1 else []
+def _keys(chart: Chart) -> Labels:
+    """Return the labels of the legend; without one those written in the colour of what they name."""
+    name, keys = ("Legend: ", chart.legend) if chart.legend else ("Written in colour: ", chart.coloured)
+    return [label for label, _ in keys], [line for line in chart.lines if line.startswith(name)]
 
 
-def _ticks(axis: Axis | None, what: str) -> list[str]:
-    if axis is None or (what == "tick values") != (axis.kind != "labels" or what == "tick values"):
-        return []
+def _labels(chart: Chart) -> Labels:
+    """Return the labels of a chart that has one kind of them."""
+    axes = [(list(axis.ticks), [axis.line]) for axis in chart.axes if axis.kind == "labels"]
+    bars = ([bar.label for bar in chart.bars], [bar.line for bar in chart.bars])
+    kinds = [found for found in (bars, _keys(chart), *axes) if found[0]]
+    return kinds[0] if len(kinds) == 1 else ([], [])
+
+
+def _ticks(axis: Axis | None, what: str) -> Labels:
+    if axis is None or (what != "tick values" and axis.kind != "labels"):
+        return [], []
     numbers = axis.numbers()
-    if not numbers:
-        return list(axis.ticks)
-    return [f"{tick.money}{tick.value.normalize():f}{tick.unit}" for tick in numbers]
+    ticks = [f"{tick.money}{tick.value.normalize():f}{tick.unit}" for tick in numbers] or [*axis.ticks]
+    return ticks, [axis.line]
 
 
 def _shared(sets: Sequence[Sequence[str]], *, countries: bool) -> int | None:
@@ -355,7 +375,9 @@ def _most(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     of = f" for {series}" if series else ""
     how = match["how"].casefold()
     return Said(
-        text=f"in {_of(place, charts)}, {best[1].label} has the {how} value{of}, {best[2]}", places=(place,)
+        text=f"in {_of(place, part)}, {best[1].label} has the {how} value{of}, {best[2]}",
+        places=(place,),
+        lines=tuple(bar.line for _, bar, _ in known),
     )
 
 
@@ -400,7 +422,11 @@ def _value_of(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     if number is None or not _is_about(part.text, chart, ""):
         return None
     of = f", {series}" if series else ""
-    return Said(text=f"in {_of(place, charts)}, {bars[0].label}{of} is {number.text}", places=(place,))
+    return Said(
+        text=f"in {_of(place, part)}, {bars[0].label}{of} is {number.text}",
+        places=(place,),
+        lines=(bars[0].line,),
+    )
 
 
 def _bars(text: str, chart: Chart) -> list[Bar]:
@@ -424,7 +450,11 @@ def _difference(part: Part, charts: Mapping[int, Chart]) -> Said | None:
         return None
     apart: Decimal = abs(first.value - second.value)
     sides = f"{bars[0].label} ({first.text}) and {bars[1].label} ({second.text})"
-    return Said(text=f"in {_of(place, charts)}, {sides} differ by {apart:f}", places=(place,))
+    return Said(
+        text=f"in {_of(place, part)}, {sides} differ by {apart:f}",
+        places=(place,),
+        lines=tuple(bar.line for bar in bars),
+    )
 
 
 def _chosen(part: Part, charts: Mapping[int, Chart]) -> Said | None:
@@ -444,8 +474,9 @@ def _chosen(part: Part, charts: Mapping[int, Chart]) -> Said | None:
         return None
     letter, text = named[0]
     return Said(
-        text=f"the {axis.way} axis of {_of(one[0], charts)} represents {letter}, “{text.rstrip('.')}”",
+        text=f"the {axis.way} axis of {_of(one[0], part)} represents {letter}, “{text.rstrip('.')}”",
         places=(one[0],),
+        lines=(axis.line,),
     )
 
 

@@ -46,6 +46,8 @@ class Axis:
     side: str
     kind: str
     ticks: tuple[str, ...]
+    #: As the evidence has it.
+    line: str
 
     def numbers(self) -> tuple[Tick, ...]:
         """Return its ticks as numbers; () where one is none."""
@@ -59,6 +61,7 @@ class Bar:
 
     label: str
     values: tuple[tuple[str, str], ...]
+    line: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,16 @@ class Chart:
     legend: tuple[tuple[str, str], ...]
     coloured: tuple[tuple[str, str], ...]
     bars: tuple[Bar, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All of it, line by line; the first has the title."""
+        return tuple(self.text.splitlines())
+
+    def keys(self) -> tuple[list[tuple[str, str]], list[str]]:
+        """Return what its colours stand for, of the legend and of labels, with the lines that say so."""
+        lines = [line for line in self.lines if line.startswith(("Legend: ", "Written in colour: "))]
+        return [*self.legend, *self.coloured], lines
 
     def axis(self, way: Way) -> Axis | None:
         """Return the one axis of that way; None for none, and for several that differ.
@@ -166,14 +179,16 @@ def _read(parts: Sequence[Source]) -> Chart:
         key, _, rest = line.partition(": ")
         if match := _AXIS.fullmatch(line):
             way: Way = "vertical" if match[1] == "Vertical" else "horizontal"
-            axes.append(Axis(way=way, side=match[2], kind=match[3], ticks=tuple(match[4].split(_JOIN))))
+            axes.append(
+                Axis(way=way, side=match[2], kind=match[3], ticks=tuple(match[4].split(_JOIN)), line=line)
+            )
         elif key == "Legend":
             legend += _pairs(rest.split(_JOIN))
         elif key == "Written in colour":
             coloured += _pairs(rest.split(_JOIN))
         elif key == "Bar":
             label, *values = rest.split(_JOIN)
-            bars.append(Bar(label=label, values=tuple(_pairs(values))))
+            bars.append(Bar(label=label, values=tuple(_pairs(values)), line=line))
     return Chart(
         evidence=tuple(source.n for source in ordered),
         document_id=ordered[0].chunk.document_id,

