@@ -63,6 +63,16 @@ _MOST = re.compile(
 _VALUE = re.compile(r"^what (?:is|was) the (?:percentage|share|proportion|value|number) of ", re.I)
 _BETWEEN = re.compile(r"^what is the difference between the (?:percentage|share|number|value)s? of ", re.I)
 _STANDS_FOR = re.compile(rf"what does {_WAY} (?:in|of) (?:the )?[\w ]+ (?:represent|show)", re.I)
+_AXIS_LABEL = re.compile(rf"what is the (?:label|title|name) of {_WAY}", re.I)
+_LEGEND_NAMES = re.compile(
+    r"what are the (?:names of the )?labels in the legend|list the labels (?:in|of) the legend", re.I
+)
+_LEGEND_COUNT = re.compile(r"how many (?:discrete |distinct )?labels are there in the legend", re.I)
+_BAR_END = re.compile(
+    r"what is the (?P<end>maximum|minimum|highest|lowest) (?:value of the tick labels?|tick value|tick label|"
+    r"label+ed tick) (?:on|of|in) the (?:colou?r ?bar|continuous legend)",
+    re.I,
+)
 _IN_CHART = re.compile(r",? ?(?:in|of|according to|from) the (?:\w+ )?(?:chart|graph|plot|figure)$", re.I)
 _NAMES = ("", "first", "second", "third", "fourth", "fifth")
 #: Two labels that are this alike and not the same leave it open whether they are.
@@ -157,14 +167,24 @@ def _extreme(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     upright = end in ("highest", "topmost", "top", "lowest", "bottommost", "bottom")
     if upright != (axis.way == "vertical") and end not in ("first", "last"):
         return None
-    tick = axis.ticks[0] if end in ("highest", "topmost", "top", "leftmost", "first") else axis.ticks[-1]
-    if tick.startswith("…") or tick.endswith("..."):
+    first = end in ("highest", "topmost", "top", "leftmost", "first")
+    tick = _as_printed(axis.ticks[0] if first else axis.ticks[-1], axis)
+    if not tick:
         return None
     return Said(
         text=f"the {end} labelled tick on the {axis.way} axis of {_of(one[0], part)} is {tick}",
         places=(one[0],),
         lines=(axis.line,),
     )
+
+
+def _as_printed(tick: str, axis: Axis) -> str:
+    """Return a tick as it is printed, where that is certain: not cut off, and among countries a country."""
+    if tick.startswith("…") or tick.endswith("..."):
+        return ""
+    if axis.kind != "labels" or sum(known_name(label) != "" for label in axis.ticks) < 0.7 * len(axis.ticks):
+        return tick
+    return tick if known_name(tick) == tick.casefold() else ""
 
 
 def _count(part: Part, charts: Mapping[int, Chart]) -> Said | None:
@@ -286,6 +306,8 @@ def _common(part: Part, charts: Mapping[int, Chart]) -> Said | None:
         found, where = [_ticks(charts[place].axis(way), what) for place in places], f" on the {way} axes"
     else:
         found, where = [_labels(charts[place]) for place in places], ""
+    if what == "tick values" and not _in_one_unit([labels for labels, _ in found]):
+        return None
     count = _shared([labels for labels, _ in found], countries=what == "countries")
     if count is None:
         return None
@@ -323,6 +345,16 @@ def _ticks(axis: Axis | None, what: str) -> Labels:
     return ticks, [axis.line]
 
 
+def _in_one_unit(sets: Sequence[Sequence[str]]) -> bool:
+    """Say whether ticks of several axes are written alike: 0 % and 0 may be one value or two."""
+    units = []
+    for labels in sets:
+        ticks = [tick for label in labels if (tick := number_of(label)) is not None]
+        if ticks and len(ticks) == len(labels):
+            units.append({(tick.money, tick.unit) for tick in ticks if tick.value} or {("", "")})
+    return all(unit == units[0] for unit in units)
+
+
 def _shared(sets: Sequence[Sequence[str]], *, countries: bool) -> int | None:
     """Count what all lists hold; None where a label of one may or may not be one of another."""
     if not all(sets):
@@ -349,6 +381,43 @@ def _nearly(label: str, others: Iterable[str]) -> bool:
     if label in COUNTRIES or re.search(r"\d", label):
         return False
     return any(SequenceMatcher(None, label, one).ratio() >= _ALIKE for one in others if one not in COUNTRIES)
+
+
+def _legend(part: Part, charts: Mapping[int, Chart]) -> Said | None:
+    one = _one(part, charts)
+    names, count = _only(_LEGEND_NAMES, part), _only(_LEGEND_COUNT, part)
+    if one is None or not one[1].legend or not (names or count):
+        return None
+    labels, lines = _keys(one[1])
+    where = f"the legend of {_of(one[0], part)}"
+    said = f"{where} names {', '.join(labels)}" if names else f"{where} has {len(labels)} labels"
+    return Said(text=said, places=(one[0],), lines=tuple(lines)) if len(set(labels)) == len(labels) else None
+
+
+def _bar_end(part: Part, charts: Mapping[int, Chart]) -> Said | None:
+    match, one = _only(_BAR_END, part), _one(part, charts)
+    axis = _colour_bar(one[1]) if match and one else None
+    if match is None or one is None or axis is None or not axis.numbers():
+        return None
+    end = match["end"].casefold()
+    best = (max if end in ("maximum", "highest") else min)(axis.numbers(), key=lambda tick: tick.value)
+    return Said(
+        text=f"the {end} tick on the colour bar of {_of(one[0], part)} is {best.text}",
+        places=(one[0],),
+        lines=(axis.line,),
+    )
+
+
+def _axis_label(part: Part, charts: Mapping[int, Chart]) -> Said | None:
+    match, one = _only(_AXIS_LABEL, part), _one(part, charts)
+    axis = one[1].axis(_way(match["way"])) if match and one else None
+    if one is None or axis is None or not axis.title:
+        return None
+    return Said(
+        text=f"the label of the {axis.way} axis of {_of(one[0], part)} is “{axis.title}”",
+        places=(one[0],),
+        lines=(axis.title_line,),
+    )
 
 
 def _most(part: Part, charts: Mapping[int, Chart]) -> Said | None:
@@ -463,6 +532,14 @@ def _chosen(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     axis = one[1].axis(_way(match["way"])) if match and one else None
     if match is None or one is None or axis is None or not part.options:
         return None
+    titled = [(letter, text) for letter, text in part.options if axis.title and _says(text, axis.title)]
+    if len(titled) == 1:
+        letter, text = titled[0]
+        return Said(
+            text=f"the {axis.way} axis of {_of(one[0], part)} represents {letter}, “{text.rstrip('.')}”",
+            places=(one[0],),
+            lines=(axis.title_line,),
+        )
     if sum(known_name(label) != "" for label in axis.ticks) >= 0.9 * len(axis.ticks):
         kind = r"\bcountr(?:y|ies)\b"
     elif axis.kind == "dates" or all(re.fullmatch(r"(?:1[5-9]|20)\d\d", tick) for tick in axis.ticks):
@@ -480,6 +557,10 @@ def _chosen(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     )
 
 
+def _says(option: str, title: str) -> bool:
+    return words.squashed(option) == words.squashed(title)
+
+
 _RULES: tuple[Rule, ...] = (
     _extreme,
     _count,
@@ -487,6 +568,9 @@ _RULES: tuple[Rule, ...] = (
     _span,
     _title,
     _colour,
+    _legend,
+    _bar_end,
+    _axis_label,
     _common,
     _most,
     _value_of,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
@@ -48,6 +48,9 @@ class Axis:
     ticks: tuple[str, ...]
     #: As the evidence has it.
     line: str
+    #: What is written along it, and its line; "" where nothing is.
+    title: str = ""
+    title_line: str = ""
 
     def numbers(self) -> tuple[Tick, ...]:
         """Return its ticks as numbers; () where one is none."""
@@ -122,7 +125,10 @@ def is_chart(chunk: Chunk) -> bool:
     """Say whether a passage holds a chart, or a further part of one."""
     first = chunk.text.partition("\n")[0]
     return chunk.kind == "figure" and (
-        re.match(r"Chart(?:: |\.$)|Legend: |Written in colour: |Bar: ", first) is not None
+        re.match(
+            r"Chart(?:: |\.$)|(?:Vertical|Horizontal) axis title: |Legend: |Written in colour: |Bar: ", first
+        )
+        is not None
         or _AXIS.fullmatch(first) is not None
     )
 
@@ -171,7 +177,7 @@ def read_charts(sources: Sequence[Source], scope: Scope) -> dict[int, Chart]:
 def _read(parts: Sequence[Source]) -> Chart:
     ordered = sorted(parts, key=lambda source: not source.text.startswith("Chart"))
     lines = [line for source in ordered for line in source.text.splitlines()]
-    axes = []
+    axes: list[Axis] = []
     legend: list[tuple[str, str]] = []
     coloured: list[tuple[str, str]] = []
     bars = []
@@ -182,6 +188,8 @@ def _read(parts: Sequence[Source]) -> Chart:
             axes.append(
                 Axis(way=way, side=match[2], kind=match[3], ticks=tuple(match[4].split(_JOIN)), line=line)
             )
+        elif key.endswith(" axis title") and axes:
+            axes[-1] = replace(axes[-1], title=rest, title_line=line)
         elif key == "Legend":
             legend += _pairs(rest.split(_JOIN))
         elif key == "Written in colour":

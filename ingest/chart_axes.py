@@ -54,6 +54,8 @@ class Axis:
     side: Literal["left", "right", "top", "bottom"]
     kind: Literal["numbers", "dates", "labels"]
     ticks: tuple[Mark, ...]
+    #: What is written along it, in one phrase; None where there is none or it may be several.
+    title: Mark | None = None
 
     @property
     def begin(self) -> float:
@@ -127,6 +129,40 @@ def _stands_over(mark: Mark, tick: Mark) -> bool:
     """Say whether a word stands right above or below a tick, like the month over its year."""
     apart = abs(mark.y - tick.y) - tick.size / 0.8
     return abs(mark.x - tick.x) < 0.6 * tick.size and apart < 0.5 * tick.size
+
+
+def titled(axes: Sequence[Axis], marks: Sequence[Mark]) -> list[Axis]:
+    """Give axes their titles: an upright one's stands turned beside its ticks, else below the middle."""
+    return [replace(axis, title=_title_of(axis, axes, marks)) for axis in axes]
+
+
+def _title_of(axis: Axis, axes: Sequence[Axis], marks: Sequence[Mark]) -> Mark | None:
+    size = axis.ticks[0].size
+    if axis.way == "vertical":
+        edge = min(tick.x0 for tick in axis.ticks)
+        near = [
+            m
+            for m in marks
+            if m.turned and 0 < edge - m.x < 6 * size and axis.begin - size < m.y < axis.end + size
+        ]
+    else:
+        foot, middle = max(tick.y1 for tick in axis.ticks), (axis.begin + axis.end) / 2
+        reach = 0.12 * (axis.end - axis.begin)
+        near = [
+            m
+            for m in marks
+            if not m.turned
+            and not m.slanted
+            and 0 < m.y - foot < 2.5 * size
+            and abs(m.x - middle) < reach
+            and m.x1 - m.x0 < axis.end - axis.begin
+        ]
+        beside = [m for m in marks if near and m not in near and abs(m.y - near[0].y) < 0.4 * size]
+        if beside:
+            return None  # a line of notes, and no title
+    ticks = [tick for one in axes for tick in one.ticks]
+    near = [m for m in near if m not in ticks and any(map(str.isalpha, m.text))]
+    return near[0] if len(near) == 1 else None
 
 
 def _along(mark: Mark, way: Way) -> float:
@@ -221,7 +257,7 @@ def _whole(
         if any(m.x0 < x1 and x0 < m.x1 and m.y0 < y1 and y0 < m.y1 for m in ticks):
             continue
         place, inner = (y0 + y1) / 2, first < (y0 + y1) / 2 < last
-        if not inner and any(_covers(m, box) and not _like_a_number(m.text) for m in others):
+        if not inner and any(_covers(m, box) and _is_apart(m, box) for m in others):
             continue
         beside = [m for m in others if x0 < m.x < x1 and y0 - 2 < m.y < y1 + 2]
         mended, doubt = _mended(place, box, beside, ticks, read, again)
@@ -237,6 +273,11 @@ def _covers(mark: Mark, box: tuple[float, float, float, float]) -> bool:
     """Say whether what is printed in a region belongs to a phrase."""
     x0, y0, x1, y1 = box
     return mark.x0 < x1 and x0 < mark.x1 and mark.y0 < (y0 + y1) / 2 < mark.y1
+
+
+def _is_apart(mark: Mark, box: tuple[float, float, float, float]) -> bool:
+    """Say whether a phrase that reaches into a column of ticks is none of them: it runs on beyond it."""
+    return mark.slanted or mark.turned or mark.x1 > box[2] + mark.size or mark.x0 < box[0] - mark.size
 
 
 def _is_stepped(ticks: Sequence[Mark], way: Way, read: Callable[[str], float | None]) -> bool:
@@ -309,12 +350,11 @@ def _mended(
         for right in _written_like(wanted, ticks):
             if len(right) >= 3 and read(mark.text) is None and _differ_by_one(right, mark.text):
                 return replace(mark, text=right), False
-    return None, any(_like_a_number(text) for text, _ in texts)
+    return None, not texts or not all(_is_word(text) for text, _ in texts)
 
 
-def _like_a_number(text: str) -> bool:
-    """Say whether half of a text or more are digits."""
-    return 2 * sum(map(str.isdigit, text)) >= len(text) > 0
+def _is_word(text: str) -> bool:
+    return sum(map(str.isalpha, text)) >= 3 and not any(map(str.isdigit, text))
 
 
 def _differ_by_one(right: str, text: str) -> bool:

@@ -40,7 +40,21 @@ def legend_of(marks: Sequence[Mark], pixels: Pixels) -> list[Key]:
     if len(lined) < 2:
         return []
     heads = {id(key.label) for key in lined}
-    return in_lines([_with_lines_below(key, [m for m in plain if id(m) not in heads]) for key in lined])
+    others = [m for m in plain if id(m) not in heads]
+    whole = [_with_lines_below(key, others) for key in lined]
+    said = " ".join(key.label.text for key in whole)
+    if any(_misses(key, mark) and mark.text not in said for key in lined for mark in others):
+        return []
+    return in_lines(whole)
+
+
+def _misses(key: Key, mark: Mark) -> bool:
+    """Say whether what stands in line with an entry may be one whose sample was not found."""
+    label = key.label
+    below = abs(mark.x0 - label.x0) < 0.3 * label.size and abs(mark.y - label.y) < 2.2 * label.size / 0.8
+    gap = max(mark.x0 - label.x1, label.x0 - mark.x1)
+    in_row = abs(mark.y - label.y) < 0.25 * label.size and gap < 5 * label.size
+    return _alike(label, mark) and (below or in_row)
 
 
 def _with_lines_below(key: Key, marks: Sequence[Mark]) -> Key:
@@ -84,14 +98,14 @@ def coloured(marks: Sequence[Mark], pixels: Pixels) -> list[Key]:
     return [Key(label=m, colour=m.ink, sample=(m.x0, m.y0, m.x1, m.y1)) for m in found]
 
 
-def _alike(a: Mark, b: Mark) -> bool:
-    return max(a.size, b.size) < 1.25 * min(a.size, b.size)
+def _alike(a: Mark, b: Mark, most: float = 1.25) -> bool:
+    return max(a.size, b.size) < most * min(a.size, b.size)
 
 
 def _goes_with(key: Key, other: Key) -> bool:
     """Say whether two entries belong to one legend: one row, or one column with one left edge."""
     a, b = key.label, other.label
-    if not _alike(a, b):
+    if not _alike(a, b, 1.7):  # boxes of short words breathe
         return False
     row = abs(a.y - b.y) < 0.4 * a.size
     column = abs(key.sample[0] - other.sample[0]) < 0.5 * a.size and abs(a.y - b.y) < 4 * a.size
@@ -120,7 +134,7 @@ def _sampled(mark: Mark, marks: Sequence[Mark], pixels: Pixels, ground: Colour) 
         return None
     run = runs[-2]
     for before in reversed(runs[:-2]):
-        if run[0] - before[-1] > max(2.0, 0.7 * size):
+        if run[0] - before[-1] > max(2.0, 0.6 * size):
             break
         run = [*before, *run]  # the dashes of one line
     left, right = run[0], run[-1]

@@ -110,7 +110,9 @@ def _tuple(channels: NDArray[np.floating] | NDArray[np.integer]) -> Colour:
 
 def _mark(word: Word) -> Mark:
     text = _STROKE.sub("", word.text)
-    return Mark(text=text, x0=word.x0, y0=word.y0, x1=word.x1, y1=word.y1, size=word.size, sure=word.sure)
+    # Of upright words the box says it: sizes that come along were evened out to tell headings.
+    size = word.size if word.turn or _leans(word) else 0.8 * (word.y1 - word.y0)
+    return Mark(text=text, x0=word.x0, y0=word.y0, x1=word.x1, y1=word.y1, size=size, sure=word.sure)
 
 
 def _leans(word: Word) -> bool:

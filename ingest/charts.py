@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from PIL import Image
 
-from ingest.chart_axes import Again, Axis, axes_of
+from ingest.chart_axes import Again, Axis, axes_of, titled
 from ingest.chart_bars import Bar, bars_of
 from ingest.chart_keys import Key, coloured, legend_of
 from ingest.chart_marks import (
@@ -128,11 +128,13 @@ def read_chart(words: Sequence[Word], pixels: Pixels, *, again: Again | None = N
     if not axes and not bars:
         return None
     title = _title(others, legend, pixels)
+    if title and not _heads(title, marks, axes, bars):
+        title = []
     used = {id(key.label) for key in legend} | {id(mark) for mark in title}
     used |= {id(mark) for bar in bars for mark in (*bar.label, *(part.value for part in bar.parts))}
     return Chart(
         title=tuple(title),
-        axes=tuple(axes),
+        axes=tuple(titled(axes, others)),
         legend=tuple(legend),
         coloured=tuple(coloured([mark for mark in others if id(mark) not in used], pixels)),
         bars=tuple(bars),
@@ -159,6 +161,9 @@ def chart_element(chart: Chart, place: Place) -> Element:
     for axis in chart.axes:
         say(f"\n{axis.way.capitalize()} axis, {axis.side}, {axis.kind}: ")
         _listed(say, ((_shown(tick, place), [tick]) for tick in axis.ticks))
+        if axis.title is not None:
+            say(f"\n{axis.way.capitalize()} axis title: ")
+            say(axis.title.text, axis.title)
     for name, keys in (("Legend", chart.legend), ("Written in colour", chart.coloured)):
         if keys:
             say(f"\n{name}: ")
@@ -226,10 +231,24 @@ def _title(marks: Sequence[Mark], legend: Sequence[Key], pixels: Pixels) -> list
     return title
 
 
+def _heads(title: Sequence[Mark], marks: Sequence[Mark], axes: Sequence[Axis], bars: Sequence[Bar]) -> bool:
+    """Say whether a title is the whole chart's: above all of it, and no smaller than what it heads.
+
+    Above several charts in one picture, or none that was read, it must be larger than the rest.
+    """
+    upright = [axis for axis in axes if axis.way == "vertical"]
+    tops = [axis.begin - 0.5 * axis.ticks[0].size for axis in upright]
+    tops += [part.top for bar in bars for part in bar.parts]
+    usual = float(np.median([mark.size for mark in marks]))
+    stacked = any(a.end < b.begin for a in upright for b in upright)
+    least = 1.15 if stacked or not tops else 0.9
+    return title[0].size >= least * usual and all(title[-1].y < top for top in tops)
+
+
 def _same_hand(above: Mark, mark: Mark) -> bool:
     """Say whether a line goes on with the one above: as large, as dark, and close below."""
     return (
-        0.8 < mark.size / above.size < 1.25
+        0.7 < mark.size / above.size < 1.4
         and distance(above.ink, mark.ink) < 40
         and mark.y - above.y < 2.2 * above.size / 0.8 * 0.8
         and abs(mark.x0 - above.x0) < 2.5 * above.size
