@@ -354,7 +354,8 @@ def _mended(
 
 
 def _is_word(text: str) -> bool:
-    return sum(map(str.isalpha, text)) >= 3 and not any(map(str.isdigit, text))
+    """Say whether a text is surely no number: it has letters, and others than those taken for digits."""
+    return any(map(str.isalpha, text)) and not re.search(r"\d", re.sub(r"[OoIlSBZ]", "0", text))
 
 
 def _differ_by_one(right: str, text: str) -> bool:

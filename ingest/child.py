@@ -304,7 +304,8 @@ def _with_pictures(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
     count = sum(map(len, found.values()))
     note = f"{raw.reason} OCR read {count} words in {len(found)} pictures." if count else raw.reason
     words = (*(raw.known or ()), *(word for inside in found.values() for word in inside))
-    done = replace(raw, blocks=tuple(blocks), known=None, pictures=(), frames=(), strokes=(), words=words)
+    drawn = _charts(png, raw, words, list(found), settings, is_picture=False) if png else []
+    done = replace(raw, blocks=(*blocks, *drawn), known=None, pictures=(), frames=(), strokes=(), words=words)
     return _told(replace(done, reason=note))
 
 
