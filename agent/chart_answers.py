@@ -73,6 +73,7 @@ _BAR_END = re.compile(
     r"label+ed tick) (?:on|of|in) the (?:colou?r ?bar|continuous legend)",
     re.I,
 )
+_KEYWORD = re.compile(r"what is the (?:key ?)?word that (?:occurs|appears|stands) in (?:both|all)\b", re.I)
 _IN_CHART = re.compile(r",? ?(?:in|of|according to|from) the (?:\w+ )?(?:chart|graph|plot|figure)$", re.I)
 _NAMES = ("", "first", "second", "third", "fourth", "fifth")
 #: Two labels that are this alike and not the same leave it open whether they are.
@@ -100,7 +101,7 @@ Rule = Callable[[Part, Mapping[int, Chart]], Said | None]
 
 def from_charts(question: str, sources: Sequence[Source], run: Run) -> Drafted | None:
     """Answer a question from the charts among the evidence; None where a part stays open."""
-    charts = read_charts(sources, run.question.scope)
+    charts = read_charts(sources, run.question.scope, question)
     said = answered(question, charts)
     if said is None:
         return None
@@ -110,7 +111,7 @@ def from_charts(question: str, sources: Sequence[Source], run: Run) -> Drafted |
 
 def proven_charts(draft: Drafted, cited: Sequence[Source], *, run: Run) -> bool:
     """Say whether the cited evidence alone gives this very sentence again."""
-    said = answered(run.question.text, read_charts(cited, run.question.scope))
+    said = answered(run.question.text, read_charts(cited, run.question.scope, run.question.text))
     return said is not None and said.text == draft["text"]
 
 
@@ -557,6 +558,19 @@ def _chosen(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     )
 
 
+def _keyword(part: Part, charts: Mapping[int, Chart]) -> Said | None:
+    """Choose the one word among the options that every chart's page says."""
+    places = part.places or tuple(charts)
+    if not _KEYWORD.match(part.text) or len(places) < 2 or not all(place in charts for place in places):
+        return None
+    pages = [words.content(charts[place].page) for place in places]
+    held = [(letter, text) for letter, text in part.options if all(words.content(text) <= p for p in pages)]
+    if len(held) != 1 or not words.content(held[0][1]):
+        return None
+    letter, text = held[0]
+    return Said(text=f"all these charts say {letter}, “{text.rstrip('.')}”", places=places, lines=())
+
+
 def _says(option: str, title: str) -> bool:
     return words.squashed(option) == words.squashed(title)
 
@@ -576,4 +590,5 @@ _RULES: tuple[Rule, ...] = (
     _value_of,
     _difference,
     _chosen,
+    _keyword,
 )

@@ -1,7 +1,7 @@
 """A chart as evidence holds it, a line a part, read back: title, axes, colours, bars.
 
 Which chart is "the second" is told by the order of the documents that the caller selected, each with one
-chart on it; without an order there is at most one chart to speak of.
+chart on it; of one document, or of the whole library, it is the only one or the one whose title is said.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
+from agent import words
 from agent.retrieve import kept_of
 from agent.state import Kept, Run, Source, State
 from ingest.records import Chunk, Scope
@@ -26,6 +27,10 @@ _AXIS = re.compile(r"(Vertical|Horizontal) axis, (left|right|top|bottom), (numbe
 _NUMBER = re.compile(r"([-−–+]?)([$€£]?)(\d[\d,]*(?:\.\d+)?)\s?(.*)")
 #: Documents whose charts are read for one question.
 _MOST = 6
+#: Share of a title that a question must say to mean its chart, and by how much more than of any other.
+_SAID, _CLEARLY = 0.5, 0.2
+#: Passages of a page that is little more than a chart.
+_SMALL = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,8 @@ class Chart:
     evidence: tuple[int, ...]
     document_id: str
     text: str
+    #: All words of its page that are evidence.
+    page: str
     title: str
     axes: tuple[Axis, ...]
     #: Labels by "#rrggbb", of the legend, else as they are written in colour.
@@ -139,6 +146,7 @@ async def more_charts(run: Run, state: State) -> list[Kept]:
     Their text passes the rails like any other; what is stopped is left out.
     """
     scope, evidence = run.question.scope, state.get("evidence", [])
+    wide = "keyword" in run.question.text
     known = {one["chunk_id"] for one in evidence}
     pages = {(one["document_id"], one["page_no"]) for one in evidence}
     if scope.documents is not None and len(scope.documents) <= _MOST:
@@ -146,7 +154,8 @@ async def more_charts(run: Run, state: State) -> list[Kept]:
     fresh: list[Chunk] = []
     for document_id, page_no in sorted(pages):
         near = await run.library.on_page(document_id, page_no, scope=scope)
-        fresh += [chunk for chunk in near if is_chart(chunk) and chunk.id not in known]
+        wanted = [chunk for chunk in near if is_chart(chunk) or (wide and len(near) <= _SMALL)]
+        fresh += [chunk for chunk in wanted if chunk.id not in known]
     if not fresh:
         return []
     verdicts = await run.rails.screen("evidence", [chunk.text for chunk in fresh])
@@ -159,22 +168,48 @@ async def more_charts(run: Run, state: State) -> list[Kept]:
     return [kept_of(chunk, name=names[chunk.document_id], score=0.0) for chunk, _ in allowed]
 
 
-def read_charts(sources: Sequence[Source], scope: Scope) -> dict[int, Chart]:
-    """Return the charts of the evidence by their place, from 1; {} where no order tells which is which."""
-    found: dict[tuple[str, int], list[Source]] = {}
-    for source in sources:
-        if is_chart(source.chunk):
-            found.setdefault((source.chunk.document_id, source.chunk.page_no), []).append(source)
-    charts = [_read(parts) for parts in found.values()]
+def read_charts(sources: Sequence[Source], scope: Scope, question: str) -> dict[int, Chart]:
+    """Return the charts of the evidence by their place, from 1; {} where nothing tells which is meant."""
+    charts = _charts(sources)
     own = scope.documents or ()
-    if len({chart.document_id for chart in charts}) != len(charts):
-        return {}
     if len(own) > 1:
-        return {own.index(chart.document_id) + 1: chart for chart in charts if chart.document_id in own}
-    return {1: charts[0]} if len(charts) == 1 and own else {}
+        alone = len({chart.document_id for chart in charts}) == len(charts)
+        return (
+            {own.index(one.document_id) + 1: one for one in charts if one.document_id in own} if alone else {}
+        )
+    if own and len(charts) == 1:
+        return {1: charts[0]}
+    said = words.content(question)
+    named = sorted(charts, key=lambda chart: -_named(chart, said))
+    shares = [_named(chart, said) for chart in named]
+    alone = bool(shares) and shares[0] >= _SAID and (len(shares) == 1 or shares[1] < shares[0] - _CLEARLY)
+    return {1: named[0]} if alone else {}
 
 
-def _read(parts: Sequence[Source]) -> Chart:
+def _named(chart: Chart, said: set[str]) -> float:
+    """Return the share of a chart's title that a question says; 0 for a single word of it."""
+    title = words.content(chart.title)
+    return words.cover(title, said) if len(title & said) > 1 else 0.0
+
+
+def _charts(sources: Sequence[Source]) -> list[Chart]:
+    """Read the charts among the evidence; a page whose parts may belong to several is left out."""
+    pages: dict[tuple[str, int], list[Source]] = {}
+    for source in sources:
+        pages.setdefault((source.chunk.document_id, source.chunk.page_no), []).append(source)
+    found: list[Chart] = []
+    for page in pages.values():
+        drawn = [source for source in page if is_chart(source.chunk)]
+        begins = [source for source in drawn if source.text.startswith("Chart")]
+        text = "\n".join(source.text for source in page)
+        if len(begins) == 1:
+            found.append(_read(drawn, text))
+        elif len(begins) == len(drawn):
+            found += [_read([source], text) for source in begins]
+    return found
+
+
+def _read(parts: Sequence[Source], page: str) -> Chart:
     ordered = sorted(parts, key=lambda source: not source.text.startswith("Chart"))
     lines = [line for source in ordered for line in source.text.splitlines()]
     axes: list[Axis] = []
@@ -201,6 +236,7 @@ def _read(parts: Sequence[Source]) -> Chart:
         evidence=tuple(source.n for source in ordered),
         document_id=ordered[0].chunk.document_id,
         text="\n".join(lines),
+        page=page,
         title=lines[0].partition("Chart: ")[2],
         axes=tuple(axes),
         legend=tuple(legend),

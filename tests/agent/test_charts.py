@@ -29,7 +29,9 @@ Bar: Rome · 41%
 Bar: New Oslo · 12%"""
 
 
-def charts(*texts: str, chosen: Sequence[str] | None = ("a", "b", "c")) -> dict[int, Chart]:
+def charts(
+    *texts: str, chosen: Sequence[str] | None = ("a", "b", "c"), question: str = ""
+) -> dict[int, Chart]:
     sources = [
         Source(
             n=n,
@@ -43,7 +45,7 @@ def charts(*texts: str, chosen: Sequence[str] | None = ("a", "b", "c")) -> dict[
         for n, (name, text) in enumerate(zip("abc", texts, strict=False), start=1)
     ]
     documents = tuple(chosen[: len(texts)]) if chosen is not None else None
-    return read_charts(sources, Scope(tenant="t", collections=("c",), documents=documents))
+    return read_charts(sources, Scope(tenant="t", collections=("c",), documents=documents), question)
 
 
 def told(question: str, *texts: str) -> str | None:
@@ -148,6 +150,13 @@ def test_what_is_not_certain_is_left_alone(question: str) -> None:
 def test_without_an_order_no_chart_is_the_second() -> None:
     assert charts(FIRST, SECOND, chosen=None) == {}
     assert charts(FIRST, chosen=None) == {}
+
+
+def test_without_an_order_a_chart_is_meant_by_its_title() -> None:
+    question = "Which town has the highest share of heat pumps in the chart Heat pumps by town?"
+    assert [chart.title for chart in charts(FIRST, SECOND, chosen=None, question=question).values()] == [
+        "Heat pumps by town"
+    ]
 
 
 def test_the_order_is_that_of_the_chosen_documents() -> None:
