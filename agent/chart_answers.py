@@ -19,7 +19,8 @@ from agent.chart_parts import Part, parts_of
 from agent.charts import Axis, Bar, Chart, Tick, Way, number_of, read_charts
 from agent.colours import labels_in, named_in
 from agent.countries import COUNTRIES, known_name
-from agent.state import Drafted, Run, Source
+from agent.records import Question
+from agent.state import Drafted, Source
 
 _WAY = r"(?:the )?(?P<way>vertical|horizontal|[xy])[- ]axis"
 _LABELLED = r"(?:explicitly )?label+ed"
@@ -99,19 +100,19 @@ class Said:
 Rule = Callable[[Part, Mapping[int, Chart]], Said | None]
 
 
-def from_charts(question: str, sources: Sequence[Source], run: Run) -> Drafted | None:
+def from_charts(question: Question, sources: Sequence[Source]) -> Drafted | None:
     """Answer a question from the charts among the evidence; None where a part stays open."""
-    charts = read_charts(sources, run.question.scope, question)
-    said = answered(question, charts)
+    charts = read_charts(sources, question.scope, question.text)
+    said = answered(question.text, charts)
     if said is None:
         return None
     evidence = [n for place in said.places for n in charts[place].evidence]
     return {"text": said.text, "evidence": list(dict.fromkeys(evidence)), "charts": list(said.lines)}
 
 
-def proven_charts(draft: Drafted, cited: Sequence[Source], *, run: Run) -> bool:
+def proven_charts(draft: Drafted, cited: Sequence[Source], question: Question) -> bool:
     """Say whether the cited evidence alone gives this very sentence again."""
-    said = answered(run.question.text, read_charts(cited, run.question.scope, run.question.text))
+    said = answered(question.text, read_charts(cited, question.scope, question.text))
     return said is not None and said.text == draft["text"]
 
 

@@ -38,8 +38,9 @@ async def look(state: State, runtime: Runtime[Run]) -> State:
     run = runtime.context
     question = state.get("standalone", state["question"])
     charts = await more_charts(run, state) if is_about_charts(state["question"]) else []
-    # Of a chart more may be asked than words and colours tell.
-    run.blind = run.blind or bool(charts)
+    # Of a chart more may be asked than its words and colours tell.
+    drawn = any(one["kind"] == "figure" for one in state.get("evidence", []))
+    run.blind = run.blind or bool(charts) or (drawn and is_about_charts(state["question"]))
     seen: State = {"evidence": [*state.get("evidence", []), *charts]} if charts else {}
     return seen | await _looked(run, state, question)
 

@@ -104,7 +104,7 @@ async def carry(
     if draft.get("sums"):
         return (draft, "") if await proven(draft, cited, run=run, question=question) else (None, "wrong_sum")
     if draft.get("charts"):
-        return (draft, "") if proven_charts(draft, cited, run=run) else (None, "wrong_sum")
+        return (draft, "") if proven_charts(draft, cited, run.question) else (None, "wrong_sum")
     if says_nothing(text, question):
         return None, "says_nothing"
     why: Lack = lacks(text, cited) if cited else "uncited"

@@ -93,7 +93,7 @@ def writer_for(model: LanguageModel | None) -> Writer:
 async def drafted(run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
     """Yield what tables say, whoever writes; where nothing of that stands, what the writer proposes."""
     if not state.get("about"):
-        read = from_charts(run.question.text, sources, run)
+        read = from_charts(run.question, sources)
         if read is not None:
             yield read
         if not run.citations:
