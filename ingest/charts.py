@@ -45,6 +45,8 @@ _JOIN = " · "
 _LEAST_WORDS, _MOST_WORDS, _DRAWN = 4, 320, 0.002
 #: Grid lines are pale: what differs from the page by this is drawn.
 _FAINT = 20
+#: Pixels of a page's longest side: more say nothing new of shapes and colours, and take their time.
+_LONGEST = 2000
 _DATE_COMMA = re.compile(r",(?=\d{4}$)")
 
 
@@ -83,6 +85,7 @@ def charted(
         return None
     with Image.open(BytesIO(png)) as opened:
         page = opened.convert("RGB")
+    page.thumbnail((_LONGEST, _LONGEST))
     across, down = page.width / width, page.height / height
     left, top = int(region.x0 * across), int(region.y0 * down)
     crop = page.crop((left, top, max(left + 1, int(region.x1 * across)), max(top + 1, int(region.y1 * down))))
