@@ -108,7 +108,41 @@ def axes_of(
         found.append(slanted)
     elif not any(axis.way == "horizontal" for axis in found):
         found += _labelled(upright, found) or _labelled(singles, found)
-    return found
+    return [axis for axis in found if axis.way == "vertical" or not _goes_on_unread(axis, marks, pixels)]
+
+
+def _goes_on_unread(axis: Axis, marks: Sequence[Mark], pixels: Pixels) -> bool:
+    """Say whether something is printed in an axis's row, up to a step beyond its ends, that nobody read.
+
+    Of slanted labels only the places right before the first and after the last are looked at: between them
+    even steps have shown that none is missing.
+    """
+    ticks, ground = axis.ticks, ground_of(pixels)
+    size = float(np.median([tick.size for tick in ticks]))
+    if ticks[0].slanted:
+        step = float(np.median(np.diff([tick.x1 for tick in ticks])))
+        top = float(np.median([tick.y0 for tick in ticks]))
+        corners = [
+            cut(pixels, x - 0.6 * size, top, x, top + 0.8 * size)
+            for x in (ticks[0].x1 - step, ticks[-1].x1 + step)
+        ]
+        return any(corner.size and (away(corner, ground) > DIFFERENT).mean() > 0.03 for corner in corners)
+    step = float(np.median(np.diff([tick.x for tick in ticks])))
+    y0, y1 = max(tick.y0 for tick in ticks), min(tick.y1 for tick in ticks)
+    x0, x1 = max(0.0, ticks[0].x - 1.4 * step), min(pixels.shape[1] - 1.0, ticks[-1].x + 1.4 * step)
+    inked = away(cut(pixels, x0, y0, x1, y1), ground) > DIFFERENT
+    for mark in marks:
+        if mark.y0 < y1 and y0 < mark.y1:
+            begin, end = mark.x0 - x0 - 0.4 * size, mark.x1 - x0 + 0.4 * size
+            inked[:, max(0, round(begin)) : max(0, round(end))] = False
+    columns = np.flatnonzero(inked.any(axis=0))
+    if columns.size == 0:
+        return False
+    for run in np.split(columns, np.flatnonzero(np.diff(columns) > 2) + 1):
+        tall = inked[:, run[0] : run[-1] + 1].any(axis=1).sum()
+        if tall > 0.45 * size and 0.12 * size < len(run) < 6 * size:
+            return True
+    return False
 
 
 def _alone(rows: list[Axis], marks: Sequence[Mark]) -> list[Axis]:
@@ -350,12 +384,18 @@ def _mended(
         for right in _written_like(wanted, ticks):
             if len(right) >= 3 and read(mark.text) is None and _differ_by_one(right, mark.text):
                 return replace(mark, text=right), False
-    return None, not texts or not all(_is_word(text) for text, _ in texts)
+    # Read as a whole where that can be done: a word beside may be only a part of it.
+    least = 3 if again is None else 1
+    whole = texts if again is None else texts[-1:]
+    return None, not whole or not all(_is_word(text, least) for text, _ in whole)
 
 
-def _is_word(text: str) -> bool:
-    """Say whether a text is surely no number: it has letters, and others than those taken for digits."""
-    return any(map(str.isalpha, text)) and not re.search(r"\d", re.sub(r"[OoIlSBZ]", "0", text))
+def _is_word(text: str, least: int) -> bool:
+    """Say whether a text is surely no number: it has letters, and none of those taken for digits."""
+    letters = sum(map(str.isalpha, text))
+    if re.search(r"\d", text):
+        return False
+    return letters >= 4 or (letters >= least and not re.search(r"[OoIlSBZ]", text))
 
 
 def _differ_by_one(right: str, text: str) -> bool:

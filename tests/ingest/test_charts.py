@@ -184,6 +184,26 @@ def test_slanted_labels_are_an_axis_only_while_none_is_missing() -> None:
     assert not any(line.startswith("Horizontal") for line in lines(sheet))
 
 
+def test_a_label_that_is_printed_and_unread_at_an_end_leaves_no_axis() -> None:
+    for unread in ("2010", "2018"):
+        sheet = line_chart()
+        sheet.words = [w for w in sheet.words if w.text != unread]
+        assert not any(line.startswith("Horizontal") for line in lines(sheet)), unread
+    names = ["Korea", "Norway", "Japan", "Israel", "Mexico", "Chile"]
+    sheet = Sheet()
+    column(sheet, ["3", "2", "1", "0"])
+    for place, name in enumerate(names):
+        sheet.slanted(name, 180 + 90 * place, 500)
+    sheet.words = [w for w in sheet.words if w.text != "Korea"]
+    assert not any(line.startswith("Horizontal") for line in lines(sheet))
+
+
+def test_an_entry_of_the_legend_whose_sample_was_not_found_leaves_no_legend() -> None:
+    sheet = line_chart()
+    legend(sheet, [("Coffee", GREEN), ("Tea", SAND), ("Milk", (255, 255, 255))])
+    assert not any(line.startswith("Legend") for line in lines(sheet))
+
+
 def test_repeated_labels_below_charts_side_by_side_are_told_apart() -> None:
     sheet = Sheet()
     column(sheet, ["3", "2", "1", "0"])
