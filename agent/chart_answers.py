@@ -27,11 +27,13 @@ _LABELLED = r"(?:explicitly )?label+ed"
 _EXTREME = re.compile(
     r"what is the (?:spatially )?"
     r"(?P<end>highest|topmost|top|lowest|bottommost|bottom|leftmost|rightmost|first|last) "
-    rf"{_LABELLED} tick(?: values?)? on {_WAY}",
+    rf"(?:{_LABELLED} )?(?:tick|label|number)(?: labels?| values?)? on {_WAY}",
     re.I,
 )
 _COUNT = re.compile(
-    rf"how many (?:distinct )?{_LABELLED} (?P<what>ticks|labels|countries|years) are there on {_WAY}", re.I
+    rf"how many (?:distinct )?(?:{_LABELLED} )?(?P<what>ticks|labels|countries|years) are (?:there )?"
+    rf"on {_WAY}",
+    re.I,
 )
 _STEP = re.compile(
     rf"what is (?:the )?difference between consecutive (?:numerical )?tick values on {_WAY}"
@@ -61,7 +63,11 @@ _MOST = re.compile(
     r"(?P<how>highest|largest|greatest|biggest|most|lowest|smallest|least) ",
     re.I,
 )
-_VALUE = re.compile(r"^what (?:is|was) the (?:percentage|share|proportion|value|number) of ", re.I)
+_VALUE = re.compile(
+    r"^what (?:(?:is|was) the (?:percentage|share|proportion|value|number|rate|amount) (?:of|for|in)|"
+    r"(?:percentage|share|proportion) of) ",
+    re.I,
+)
 _BETWEEN = re.compile(r"^what is the difference between the (?:percentage|share|number|value)s? of ", re.I)
 _STANDS_FOR = re.compile(rf"what does {_WAY} (?:in|of) (?:the )?[\w ]+ (?:represent|show)", re.I)
 _AXIS_LABEL = re.compile(rf"what is the (?:label|title|name) of {_WAY}", re.I)

@@ -43,8 +43,9 @@ async def verify(state: State, runtime: Runtime[Run]) -> State:
     if carried is None:
         return dropped(state, why)
     carried = _both_sides(carried, sources, question=question)
-    found = await weighed(carried, sources, run=run, question=question)
-    confidence = _READ_SURE if carried.get("charts") else round(calibration().confidence(found), 4)
+    read = bool(carried.get("charts"))
+    found = {} if read else await weighed(carried, sources, run=run, question=question)
+    confidence = _READ_SURE if read else round(calibration().confidence(found), 4)
     run.confidence = max(run.confidence, confidence)
     facts = {"confidence": confidence, "signs": {name: round(value, 4) for name, value in found.items()}}
     # What code computed was proven cell by cell or tick by tick, which is surer than any sign.

@@ -65,6 +65,14 @@ def told(question: str, *texts: str) -> str | None:
             "The rightmost labelled tick on the horizontal axis of the second chart is Italy.",
         ),
         (
+            "What is the lowest label on the y-axis of the first chart?",
+            "The lowest labelled tick on the vertical axis of the first chart is 0%.",
+        ),
+        (
+            "What share of the town of Rome has heat pumps in the second chart?",
+            "In the second chart, Rome is 41%.",
+        ),
+        (
             "How many labeled ticks are there on the vertical axis in the first chart?",
             "The vertical axis of the first chart has 5 labelled ticks.",
         ),
