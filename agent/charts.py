@@ -29,8 +29,6 @@ _NUMBER = re.compile(r"([-−–+]?)([$€£]?)(\d[\d,]*(?:\.\d+)?)\s?(.*)")
 _MOST = 6
 #: Share of a title that a question must say to mean its chart, and by how much more than of any other.
 _SAID, _CLEARLY = 0.5, 0.2
-#: Passages of a page that is little more than a chart.
-_SMALL = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +78,6 @@ class Chart:
     evidence: tuple[int, ...]
     document_id: str
     text: str
-    #: All words of its page that are evidence.
-    page: str
     title: str
     axes: tuple[Axis, ...]
     #: Labels by "#rrggbb", of the legend, else as they are written in colour.
@@ -146,7 +142,6 @@ async def more_charts(run: Run, state: State) -> list[Kept]:
     Their text passes the rails like any other; what is stopped is left out.
     """
     scope, evidence = run.question.scope, state.get("evidence", [])
-    wide = "keyword" in run.question.text
     known = {one["chunk_id"] for one in evidence}
     pages = {(one["document_id"], one["page_no"]) for one in evidence}
     if scope.documents is not None and len(scope.documents) <= _MOST:
@@ -154,8 +149,7 @@ async def more_charts(run: Run, state: State) -> list[Kept]:
     fresh: list[Chunk] = []
     for document_id, page_no in sorted(pages):
         near = await run.library.on_page(document_id, page_no, scope=scope)
-        wanted = [chunk for chunk in near if is_chart(chunk) or (wide and len(near) <= _SMALL)]
-        fresh += [chunk for chunk in wanted if chunk.id not in known]
+        fresh += [chunk for chunk in near if is_chart(chunk) and chunk.id not in known]
     if not fresh:
         return []
     verdicts = await run.rails.screen("evidence", [chunk.text for chunk in fresh])
@@ -201,15 +195,14 @@ def _charts(sources: Sequence[Source]) -> list[Chart]:
     for page in pages.values():
         drawn = [source for source in page if is_chart(source.chunk)]
         begins = [source for source in drawn if source.text.startswith("Chart")]
-        text = "\n".join(source.text for source in page)
         if len(begins) == 1:
-            found.append(_read(drawn, text))
+            found.append(_read(drawn))
         elif len(begins) == len(drawn):
-            found += [_read([source], text) for source in begins]
+            found += [_read([source]) for source in begins]
     return found
 
 
-def _read(parts: Sequence[Source], page: str) -> Chart:
+def _read(parts: Sequence[Source]) -> Chart:
     ordered = sorted(parts, key=lambda source: not source.text.startswith("Chart"))
     lines = [line for source in ordered for line in source.text.splitlines()]
     axes: list[Axis] = []
@@ -236,7 +229,6 @@ def _read(parts: Sequence[Source], page: str) -> Chart:
         evidence=tuple(source.n for source in ordered),
         document_id=ordered[0].chunk.document_id,
         text="\n".join(lines),
-        page=page,
         title=lines[0].partition("Chart: ")[2],
         axes=tuple(axes),
         legend=tuple(legend),
