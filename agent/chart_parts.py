@@ -57,6 +57,11 @@ class Part:
         return bool(_BOTH.search(self.text))
 
 
+def names_a_chart(question: str) -> bool:
+    """Say whether a question speaks of a chart by its place ("the second chart")."""
+    return bool(_PLACE.search(question))
+
+
 def parts_of(question: str) -> list[Part]:
     """Return the parts of a question, in order; [] where one is more than a single sentence."""
     text = _GIVES_ALL.sub("", _PLACEHOLDER.sub("", question))

@@ -15,6 +15,7 @@ from contextlib import aclosing
 from langgraph.runtime import Runtime
 
 from agent.chart_answers import from_charts
+from agent.chart_parts import names_a_chart
 from agent.errors import WriterDown
 from agent.quotes import asked_for, fits, quotable, quoted
 from agent.reckon import reckoned
@@ -96,6 +97,8 @@ async def drafted(run: Run, state: State, sources: list[Source]) -> AsyncGenerat
         read = from_charts(run.question, sources)
         if read is not None:
             yield read
+        if run.writer.writes_as == "quotes" and names_a_chart(run.question.text):
+            return  # what stands in a chart's picture as prose or looks like a table is not what it shows
         if not run.citations:
             async for computed in from_tables(run, state, sources):
                 yield computed

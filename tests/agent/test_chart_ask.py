@@ -32,12 +32,18 @@ COMMON = (
 )
 
 
-async def told(question: str, *, rails: FakeRails | None = None, order: tuple[str, ...] = ()) -> Answer:
+async def told(
+    question: str,
+    *,
+    rails: FakeRails | None = None,
+    order: tuple[str, ...] = (),
+    least: float | None = None,
+) -> Answer:
     agent = GuardedAgent(
         library=FakeLibrary(shelf=[(ONE, [RAIN]), (TWO, [SNOW, NOTE])]),
         rails=rails or FakeRails(),
         model=None,
-        settings=AgentSettings(),
+        settings=AgentSettings(min_confidence=least),
     )
     scope = replace(SCOPE, documents=order or (ONE.id, TWO.id))
     return await agent.answer(Question(text=question, scope=scope))
@@ -69,6 +75,12 @@ async def test_the_bars_that_were_compared_are_cited_together() -> None:
 async def test_what_a_chart_shows_besides_cannot_be_seen() -> None:
     answer = await told("What is the general trend of the line in the first chart?")
     assert (answer.kind, answer.reason) == ("abstention", "cannot_see")
+
+
+async def test_what_is_asked_of_a_chart_by_its_place_is_not_answered_with_a_quote() -> None:
+    answer = await told("What did the weather office measure in the second chart?", least=0.0)
+    assert answer.kind == "abstention"
+    assert "weather office" in (await told("What did the weather office measure?", least=0.0)).text
 
 
 async def test_one_part_that_stays_open_leaves_all_unanswered() -> None:
