@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from agent import words
 from agent.cells import read_table
+from agent.charts import is_chart
 from agent.citations import parts
 from agent.fitting import WANTS_NUMBER, fits
 from agent.lookup import NOISE, understood, worded
@@ -138,7 +139,12 @@ def _is_item(line: str) -> bool:
 
 
 def quotable(source: Source) -> list[str]:
-    """Return the rows or sentences of a source that may be quoted (those the rails let pass unchanged)."""
+    """Return the rows or sentences of a source that may be quoted (those the rails let pass unchanged).
+
+    A chart's lines are code's own account of it: they are cited, and quoted to nobody.
+    """
+    if is_chart(source.chunk):
+        return []
     if source.text != source.chunk.text:
         return [line for line in words.sentences(source.text) if line]
     return [source.chunk.text[start:end] for start, end in parts(source.chunk)]

@@ -14,7 +14,7 @@ from agent import citations
 from agent.citations import cite
 from agent.records import AbstentionReason, Answer, Citation, Kind, Released, Sentence, Step
 from agent.screen import refusal_text, screen_quotes
-from agent.state import Kept, Run, Source, State, StoredTurn, dropped
+from agent.state import Drafted, Kept, Run, Source, State, StoredTurn, dropped
 
 ABSTENTIONS = {
     "no_evidence": "I found no evidence for an answer in these documents.",
@@ -40,8 +40,11 @@ async def release(state: State, runtime: Runtime[Run]) -> State:
     known = len(run.citations)
     question = draft.get("question", state["standalone"])
     said = "" if state.get("about") else draft["text"]  # what code says stands in no document
-    places = [await _place(run, said, source, question=question) for source in cited]
-    quotes = [cite(said, source, n=0, place=place) for source, place in zip(cited, places, strict=True)]
+    quotes = [
+        cite(said, source, n=0, place=place)
+        for source in cited
+        for place in await _places(run, draft, source, said=said, question=question)
+    ]
     numbers = [_number(run, quote) for quote in await screen_quotes(quotes, run)]
     sentence = Sentence(text=draft["text"], citations=tuple(dict.fromkeys(numbers)))
     runtime.stream_writer(Released(sentence=sentence, new_citations=tuple(run.citations[known:])))
@@ -138,6 +141,14 @@ def _ending(state: State, run: Run, sentences: tuple[Sentence, ...]) -> tuple[Ki
 def marked(sentence: Sentence) -> str:
     """Return a sentence with its citation markers."""
     return sentence.text + "".join(f" [{n}]" for n in sentence.citations)
+
+
+async def _places(
+    run: Run, draft: Drafted, source: Source, *, said: str, question: str
+) -> list[tuple[int, int]]:
+    """Return where a sentence stands in one source: one place, but of a chart one for each part."""
+    places = citations.whole_lines(draft.get("charts", []), source.chunk)
+    return places or [await _place(run, said, source, question=question)]
 
 
 def _number(run: Run, fresh: Citation) -> int:

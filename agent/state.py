@@ -102,6 +102,9 @@ class Drafted(TypedDict):
     question: NotRequired[str]
     #: Its figures that stand on no page because they were computed.
     sums: NotRequired[list[Sum]]
+    #: Of what code read from charts: the lines of evidence that it stands on. The cited evidence alone must
+    #: give the same sentence again.
+    charts: NotRequired[list[str]]
 
 
 class Standing(TypedDict):

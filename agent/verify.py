@@ -15,6 +15,7 @@ from functools import partial
 from langgraph.runtime import Runtime
 
 from agent.catalogue import stands
+from agent.chart_answers import proven_charts
 from agent.confidence import calibration, signs
 from agent.conflict import conflict
 from agent.entail import Pair, judge
@@ -23,6 +24,9 @@ from agent.rewrite import rewritten
 from agent.settings import ModelChecks
 from agent.state import Drafted, Run, Source, State, dropped
 from agent.support import Lack, claim_of, lack, says_nothing
+
+#: How sure what code read from charts is: 30 of 31 answers right (76 questions on 50 charts, development).
+_READ_SURE = 0.97
 
 
 async def verify(state: State, runtime: Runtime[Run]) -> State:
@@ -48,20 +52,25 @@ async def _verified(draft: Drafted, state: State, run: Run) -> State:
     if carried is None:
         return dropped(state, why)
     carried = _both_sides(carried, sources, question=question)
-    found = await weighed(carried, sources, run=run, question=question)
-    confidence = round(calibration().confidence(found), 4)
+    read = bool(carried.get("charts"))
+    found = {} if read else await weighed(carried, sources, run=run, question=question)
+    confidence = _READ_SURE if read else round(calibration().confidence(found), 4)
     run.confidence = max(run.confidence, confidence)
     facts = {"confidence": confidence, "signs": {name: round(value, 4) for name, value in found.items()}}
-    # A sum was proven cell by cell, which is surer than any sign.
-    if not carried.get("sums") and not _sure(confidence, run):
+    # What code computed was proven cell by cell or tick by tick, which is surer than any sign.
+    if not _is_computed(carried) and not _sure(confidence, run):
         update = dropped(state, "unsure")
         return update | {"facts": {**update["facts"], **facts}}
     return {"draft": carried, "told": f"Checked a sentence: {confidence:.2f} sure", "facts": facts}
 
 
+def _is_computed(draft: Drafted) -> bool:
+    return bool(draft.get("sums") or draft.get("charts"))
+
+
 def _both_sides(draft: Drafted, sources: list[Source], *, question: str) -> Drafted:
     """Return the draft, or, where other evidence contradicts it, a sentence that shows both."""
-    if draft.get("sums"):
+    if _is_computed(draft):
         return draft
     cited = [s for s in sources if s.n in draft["evidence"]]
     found = conflict(draft["text"], cited, sources, question=question)
@@ -104,6 +113,8 @@ async def carry(
     cited = [s for s in sources if s.n in draft["evidence"]]
     if draft.get("sums"):
         return (draft, "") if await proven(draft, cited, run=run, question=question) else (None, "wrong_sum")
+    if draft.get("charts"):
+        return (draft, "") if proven_charts(draft, cited, run.question) else (None, "wrong_sum")
     if says_nothing(text, question):
         return None, "says_nothing"
     why: Lack = lacks(text, cited) if cited else "uncited"
@@ -157,7 +168,7 @@ async def weighed(draft: Drafted, sources: list[Source], *, run: Run, question: 
         sources=sources,
         pages="\n".join(f"{chunk.heading}\n{chunk.text}" for chunk in chunks),
         logits=(here, chunk_logit),
-        computed=bool(draft.get("sums")),
+        computed=_is_computed(draft),
     )
 
 

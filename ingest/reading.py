@@ -61,7 +61,7 @@ from ingest.structure import finish
 from ingest.views import Shown
 
 #: Goes into every chunk's id: raise it whenever the same file would be read differently.
-READER = "reader-2"
+READER = "reader-3"
 
 _log = logging.getLogger(__name__)
 #: Pages of text in one call of a child; enough that the call costs nothing beside them.
