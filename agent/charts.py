@@ -14,6 +14,7 @@ from typing import Literal
 
 from agent import words
 from agent.retrieve import kept_of
+from agent.screen import screen_chunks
 from agent.state import Kept, Run, Source, State
 from ingest.records import Chunk, Scope
 
@@ -152,14 +153,14 @@ async def more_charts(run: Run, state: State) -> list[Kept]:
         fresh += [chunk for chunk in near if is_chart(chunk) and chunk.id not in known]
     if not fresh:
         return []
-    verdicts = await run.rails.screen("evidence", [chunk.text for chunk in fresh])
-    allowed = [(chunk, v.text) for chunk, v in zip(fresh, verdicts, strict=True) if v.allowed]
-    run.passed |= {chunk.id: text for chunk, text in allowed}
     names: dict[str, str] = {}
-    for document_id in {chunk.document_id for chunk, _ in allowed}:
+    for document_id in {chunk.document_id for chunk in fresh}:
         document = await run.library.document(document_id, scope=scope)
         names[document_id] = document.name if document else ""
-    return [kept_of(chunk, name=names[chunk.document_id], score=0.0) for chunk, _ in allowed]
+    await screen_chunks(fresh, list(names.values()), run)
+    return [
+        kept_of(chunk, name=names[chunk.document_id], score=0.0) for chunk in fresh if chunk.id in run.passed
+    ]
 
 
 def read_charts(sources: Sequence[Source], scope: Scope, question: str) -> dict[int, Chart]:

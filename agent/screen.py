@@ -17,6 +17,8 @@ from agent.records import Citation
 from agent.retrieve import merge
 from agent.state import Run, State, StoredTurn, dropped
 from agent.threads import readable
+from guardrails.records import Verdict
+from ingest.records import Chunk
 
 #: What a refused caller is told where the policy has no words of its own; neither names a rail.
 UNDECIDED = "I could not check this safely, so I will not answer. Please try again."
@@ -64,13 +66,7 @@ async def screen_evidence(state: State, runtime: Runtime[Run]) -> State:
     run = runtime.context
     kept = merge(state.get("found", []), limit=run.limit)
     chunks = await run.library.chunks([k["chunk_id"] for k in kept], scope=run.question.scope)
-    fresh = [chunk for chunk in chunks if chunk.id not in run.passed]
-    titles = dict.fromkeys([*(k["name"] for k in kept), *(chunk.heading for chunk in chunks)])
-    beside = [title for title in titles if title not in run.beside] if chunks else []
-    texts = [*(chunk.text for chunk in fresh), *beside]
-    verdicts = await run.rails.screen("evidence", texts) if texts else ()
-    run.passed |= {c.id: v.text for c, v in zip(fresh, verdicts, strict=False) if v.allowed}
-    run.beside |= {t: v.text for t, v in zip(beside, verdicts[len(fresh) :], strict=True) if v.allowed}
+    verdicts = await screen_chunks(chunks, [k["name"] for k in kept] if chunks else [], run)
     alive = {source.chunk.id for source in await run.read(kept, of=chunks)}
     standing = [k for k in kept if k["chunk_id"] in alive]
     stopped = sum(chunk.id not in alive for chunk in chunks)
@@ -92,6 +88,18 @@ async def screen_evidence(state: State, runtime: Runtime[Run]) -> State:
     if not kept and not await run.library.documents(scope=run.question.scope):
         update["reason"] = "empty_library"
     return update
+
+
+async def screen_chunks(chunks: Sequence[Chunk], names: Sequence[str], run: Run) -> tuple[Verdict, ...]:
+    """Judge passages with the names and headings beside them, each once a run; note what passes."""
+    fresh = [chunk for chunk in chunks if chunk.id not in run.passed]
+    titles = dict.fromkeys([*names, *(chunk.heading for chunk in chunks)])
+    beside = [title for title in titles if title not in run.beside]
+    texts = [*(chunk.text for chunk in fresh), *beside]
+    verdicts = await run.rails.screen("evidence", texts) if texts else ()
+    run.passed |= {c.id: v.text for c, v in zip(fresh, verdicts, strict=False) if v.allowed}
+    run.beside |= {t: v.text for t, v in zip(beside, verdicts[len(fresh) :], strict=True) if v.allowed}
+    return verdicts
 
 
 async def screen_answer(state: State, runtime: Runtime[Run]) -> State:

@@ -21,7 +21,7 @@ from typing import Any
 
 from agent.errors import WriterDown
 from agent.records import Answer, Question, Released, Turn
-from agent.run import GuardedAgent
+from agent.run import WITHHELD, GuardedAgent
 from agent.settings import AgentSettings
 from agent.threads import Threads
 from api.schemas import answer_out, hits_out
@@ -476,6 +476,7 @@ async def _one(
         await _asked(agent, asked, watch, tally)
         if scenario.second:
             await _asked(agent, replace(asked, text=scenario.second), watch, tally)
+        await _read_again(agent, f"t{number}", watch)
         return
     await _asked(agent, scenario.question, watch, tally)
     if number % 4 == 0:
@@ -502,6 +503,16 @@ async def _shelved(scenario: Scenario, watch: Watch) -> None:
         if verdict.allowed:
             kept.append((document, chunks))
     scenario.library.shelf = kept
+
+
+async def _read_again(agent: GuardedAgent, thread_id: str, watch: Watch) -> None:
+    """Open the conversation as another reader would: what was let out is judged for whoever reads now."""
+    watch.rails.forget()
+    for turn in await agent.thread(thread_id, scope=SCOPE):
+        if turn.role == "assistant" and turn.text != WITHHELD:
+            watch.crossed["stored answer", "reader"] += 1
+            if not watch.rails.has_passed("answer", _flat(turn.text)):
+                watch.holes.append(Hole("stored answer", "reader", "answer", turn.text))
 
 
 async def _asked(agent: GuardedAgent, question: Question, watch: Watch, tally: Tally) -> None:

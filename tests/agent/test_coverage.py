@@ -39,9 +39,10 @@ async def test_every_text_that_crosses_has_its_verdicts(runs: int, tmp_path: Pat
 
 
 @pytest.mark.parametrize("site", SITES, ids=str)
-async def test_a_call_of_the_rails_that_is_left_out_is_found(site: Site) -> None:
+async def test_a_call_of_the_rails_that_is_left_out_is_found(site: Site, tmp_path: Path) -> None:
     watch = Watch(WatchedRails(skipping=site))
-    tally = await run(ENOUGH, watch, first_hole=True)
+    async with Threads.open(tmp_path / "threads.sqlite") as threads:
+        tally = await run(ENOUGH, watch, threads=threads, first_hole=True)
     assert watch.holes, f"{tally.runs} runs without {site} show no hole"
 
 
