@@ -202,6 +202,28 @@ async def test_a_forbidden_text_quarantines_the_whole_document_and_names_page_an
     assert (row.name, row.page_no, row.code) == ("leave.txt", 2, "override")
 
 
+async def test_a_passage_with_a_planted_order_stays_off_and_its_document_comes_on(shelf: Shelf) -> None:
+    outcome = await shelf.add("Fine.\fThis was planted here.\fFine as well.")
+    assert (outcome.outcome, outcome.chunks) == ("added", 2)
+    assert outcome.detail == (
+        "1 passage on page 2 withheld: what stands there may be an order to the assistant."
+    )
+    document, chunks = await shelf.visible()
+    assert document is not None
+    assert not any("planted" in chunk.text for chunk in chunks)
+    pages = await shelf.registry.pages(document.id, scope=SCOPE)
+    assert [page.flags for page in pages] == [(), ("withheld",), ()]
+
+
+async def test_nothing_but_planted_passages_is_a_quarantine(shelf: Shelf) -> None:
+    outcome = await shelf.add("This was planted here.")
+    assert (outcome.outcome, outcome.reason) == ("quarantined", "planted")
+
+
+async def test_a_planted_order_in_the_name_quarantines_the_document(shelf: Shelf) -> None:
+    assert (await shelf.add("Fine.", "planted.txt")).outcome == "quarantined"
+
+
 async def test_a_forbidden_name_quarantines_too(shelf: Shelf) -> None:
     outcome = await shelf.add("Fine.", "forbidden.txt")
     assert outcome.outcome == "quarantined"
