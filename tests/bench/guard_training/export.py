@@ -53,6 +53,8 @@ def main() -> None:
     )
     parser.add_argument("--start", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--second", type=Path, help="average with the weights of a later pass")
+    parser.add_argument("--share", type=float, default=0.35, help="how much the later pass counts")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     tokens = kept_tokens(args.start, Path(os.environ["PAGEWARDEN_DATA"]))
@@ -70,7 +72,11 @@ def main() -> None:
     (args.out / "tokenizer.json").write_text(json.dumps(whole, ensure_ascii=False, indent=None), "utf-8")
 
     model = Classifier(str(args.start))
-    model.load_state_dict(torch.load(args.weights / "weights.pt", weights_only=True))
+    weights = torch.load(args.weights / "weights.pt", weights_only=True)
+    if args.second:
+        later = torch.load(args.second / "weights.pt", weights_only=True)
+        weights = {name: (1 - args.share) * weights[name] + args.share * later[name] for name in weights}
+    model.load_state_dict(weights)
     table = model.encoder.embeddings.word_embeddings
     rows = table.weight.detach()[[old[token] for token in tokens]]
     model.encoder.embeddings.word_embeddings = torch.nn.Embedding.from_pretrained(rows)
