@@ -1,7 +1,7 @@
 # Two commands matter: `make run` and `make test`. Both make what they need first.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-vllm check bench pictures weights set-up set-up-dev lock env-example clean
+.PHONY: help run test test-vllm check soak bench pictures weights set-up set-up-dev lock env-example clean
 
 BIN := .venv/bin
 PORT ?= 8000
@@ -26,6 +26,9 @@ check: ## Style, types, arrows between packages, tests with coverage (wants `mak
 	  printf '%-12s' $$package; \
 	  $(BIN)/coverage report --include="$$package/*" --format=total 2>/dev/null | sed 's/$$/ % covered/' || echo "nothing ran"; \
 	done
+
+soak: set-up-dev ## Proofs at their full counts: coverage, release gate, pages in a browser (an hour on two cores)
+	$(BIN)/pytest -m soak -rP
 
 bench: set-up-dev ## Measure reading against its peers (BENCH="--quick", "--peer PYTHON", "--write docs/benchmarks")
 	$(BIN)/python tests/bench/read_speed.py $(BENCH)

@@ -6,6 +6,8 @@ sentence uses are marked, in running text the lines of the best matching sentenc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agent import words
 from agent.records import Citation
 from agent.state import Source
@@ -66,6 +68,19 @@ def places(sentence: str, chunk: Chunk, *, question: str = "") -> list[tuple[int
 
     found = sorted(parts(chunk), key=shared, reverse=True) or [(0, len(chunk.text))]
     return [part for part in found if shared(part) >= shared(found[0]) - _TIED]
+
+
+def whole_lines(wanted: Sequence[str], chunk: Chunk) -> list[tuple[int, int]]:
+    """Return [start, end) of the wanted lines of a chunk; those that follow each other are one."""
+    found: list[tuple[int, int]] = []
+    at = 0
+    for line in chunk.text.splitlines(keepends=True):
+        end = at + len(line.rstrip("\n"))
+        if line.rstrip("\n") in wanted:
+            follows = bool(found) and found[-1][1] + 1 == at
+            found = [*found[:-1], (found[-1][0], end)] if follows else [*found, (at, end)]
+        at += len(line)
+    return found
 
 
 def parts(chunk: Chunk) -> list[tuple[int, int]]:

@@ -93,11 +93,12 @@ def signs(
     return {
         "retrieved": max(s.score for s in cited),
         "first": 1.0 / rank,
-        "reads": _probability(logits[0]),
-        "chunk_reads": _probability(logits[1]),
+        "reads": probability(logits[0]),
+        "chunk_reads": probability(logits[1]),
         "covered_here": words.cover(asked, _said(here)),
         "covered_chunk": words.cover(asked, _said(chunk)),
-        "covered_page": words.cover(asked, _said(known)),
+        # Of two words that are asked for one is soon said in another way: one is taken as met.
+        "covered_page": (len(asked & _said(known)) + 1) / (len(asked) + 1),
         "specifics_page": _specifics(question, known),
         "specifics_chunk": _specifics(question, f"{beside}\n{chunk}"),
         "fits": fits_type(question, sentence),
@@ -141,5 +142,6 @@ def _said(text: str) -> set[str]:
     return words.content(text) | words.numbers(text)
 
 
-def _probability(logit: float) -> float:
+def probability(logit: float) -> float:
+    """Return the logistic of a logit, in (0, 1)."""
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))

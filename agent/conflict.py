@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from agent import quantities, words
+from agent.cells import read_table
 from agent.state import Drafted, Source
 
 #: Share of content words that two passages must have in common, and how many of them at least.
@@ -64,6 +65,26 @@ def conflict(sentence: str, cited: list[Source], sources: list[Source], *, quest
                 for theirs in _passages(other, None):
                     if _contradict(ours, theirs, figures, source, other):
                         return Conflict(ours=ours, theirs=theirs, source=source, other=other)
+                if denying := _denying_row(ours, figures, source, other):
+                    return Conflict(ours=ours, theirs=denying, source=source, other=other)
+    return None
+
+
+def _denying_row(ours: str, figures: set[str], source: Source, other: Source) -> str | None:
+    """Return the row of another document's table that gives what a sentence speaks of another figure.
+
+    The sentence names the row and the column, each word of them, and has one figure; so has the cell.
+    """
+    prose_and_table = source.chunk.kind != "table" and other.chunk.kind == "table"
+    if not prose_and_table or other.chunk.document_id == source.chunk.document_id or len(figures) > 1:
+        return None
+    named = words.content(ours) | words.numbers(ours)
+    for row in read_table(other.text, heading=other.chunk.heading).rows:
+        label = words.content(row.label) | words.numbers(row.label)
+        for cell in row.cells:
+            head, value = words.content(cell.head), words.numbers(cell.text)
+            if label and head and label | head <= named and len(value) == 1 and not value & figures:
+                return row.line
     return None
 
 

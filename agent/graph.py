@@ -124,6 +124,8 @@ def told(node: Node) -> Telling:
         facts = update.pop("facts", {})
         if label := update.pop("told", ""):
             ms = (time.perf_counter() - start) * 1000
+            if judged := runtime.context.judged():
+                facts = {**facts, "rails": judged}
             runtime.stream_writer(Step(node=node.__name__, label=label, ms=round(ms, 1), facts=facts))
         return update
 

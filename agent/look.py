@@ -14,6 +14,8 @@ from collections import Counter
 from langgraph.runtime import Runtime
 
 from agent import words
+from agent.chart_parts import names_a_chart
+from agent.charts import is_about_charts, more_charts
 from agent.state import Run, Source, State
 from ingest.errors import ModelError
 from ingest.vision import Finding
@@ -36,6 +38,18 @@ async def look(state: State, runtime: Runtime[Run]) -> State:
     """Look at the first few regions of the evidence that words alone do not tell."""
     run = runtime.context
     question = state.get("standalone", state["question"])
+    charts = await more_charts(run, state) if is_about_charts(state["question"]) else []
+    # Of a chart more may be asked than its words and colours tell.
+    drawn = any(one["kind"] == "figure" for one in state.get("evidence", []))
+    asks = names_a_chart(state["question"]) or (drawn and is_about_charts(state["question"]))
+    sees = run.model is not None and run.model.sees_images
+    run.blind = run.blind or (not sees and (bool(charts) or asks))
+    seen: State = {"evidence": [*state.get("evidence", []), *charts]} if charts else {}
+    return seen | await _looked(run, state, question)
+
+
+async def _looked(run: Run, state: State, question: str) -> State:
+    """Look with whatever eyes there are."""
     visual = bool(_VISUAL.search(question))
     sees = run.model is not None and run.model.sees_images
     sources = await _worth_a_look(run, state, visual=visual, sees=sees)

@@ -8,7 +8,7 @@ planned.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from langgraph.runtime import Runtime
@@ -18,6 +18,7 @@ from agent import courtesy, history, naming, words
 from agent.catalogue import asks_library, parse
 from agent.metrics import wanted
 from agent.phrases import SIDE_BY_SIDE
+from agent.screen import screen_plan
 from agent.state import Found, Run, State, StoredTurn
 from agent.subquestions import apart
 from ingest.errors import ModelError
@@ -33,6 +34,8 @@ comparison asks for each of its sides."""
 #: Earlier evidence that a follow-up gets beside its own.
 _REUSED = 4
 _LAST_PLACE = 9
+#: Share of the words of a model's plan that the user must have used.
+_ASKED = 0.5
 
 
 class Plan(BaseModel):
@@ -56,13 +59,15 @@ async def plan(state: State, runtime: Runtime[Run]) -> State:
     run = runtime.context
     if state.get("round", 0) > 0:
         wider = " ".join(sorted(words.content(state["standalone"])))
+        if await screen_plan([wider], run, asked=state["question"]) is None:
+            wider = state["question"]
         told = "Nothing stood up: asking wider"
         again: State = {"queries": [wider], "narrow": [], "statements": [], "found": []}
         return again | {"round": state["round"] + 1, "told": told}
     question = courtesy.asked(state["question"])
     if kind := courtesy.courtesy(state["question"]):
         return _by_code(state["question"], about="courtesy", told=f"No question: {kind}")
-    planned = await planned_for(question, run)
+    planned = await _passed(await planned_for(question, run), run, asked=state["question"])
     standalone = planned.plan.standalone
     if await asks_library(standalone, run):
         return _by_code(standalone, about="library", told="A question about the library itself")
@@ -83,6 +88,16 @@ async def plan(state: State, runtime: Runtime[Run]) -> State:
 
 
 _WHO = {"rules": "rules", "model": "the model"}
+
+
+async def _passed(planned: Planned, run: Run, *, asked: str) -> Planned:
+    """Return a plan as the rails let it pass; where they stop any of it, the question as it was asked."""
+    plan = planned.plan
+    passed = await screen_plan([plan.standalone, *plan.queries], run, asked=asked)
+    if passed is None:
+        return Planned(plan=Plan.model_construct(standalone=asked, queries=[asked]))
+    queries = [passed[query] for query in plan.queries]
+    return replace(planned, plan=Plan.model_construct(standalone=passed[plan.standalone], queries=queries))
 
 
 async def planned_for(question: str, run: Run) -> Planned:
@@ -146,11 +161,18 @@ def _earlier(turns: list[StoredTurn]) -> list[Found]:
 
 
 def _said(reply: Plan, question: str, turns: list[StoredTurn]) -> bool:
-    """Say whether every name and number of a model's plan was said in the conversation."""
+    """Say whether a model's plan was said: its names and numbers by anybody, half of its words by the user.
+
+    An answer quotes documents, and one of them may order the planner to look for something else.
+    """
     said = "\n".join([question, *(turn["text"] for turn in turns)])
     planned = "\n".join([reply.standalone, *reply.queries])
-    known = words.flat(said)
-    return words.numbers(planned) <= words.numbers(said) and words.names(planned) <= known
+    if not (words.numbers(planned) <= words.numbers(said) and words.names(planned) <= words.flat(said)):
+        return False
+    user = "\n".join([question, *(turn["text"] for turn in turns if turn["role"] == "user")])
+    asked = words.content(user) | words.content(" ".join(words.names(f"x {said}")))
+    each = [words.content(text) for text in (reply.standalone, *reply.queries)]
+    return all(words.cover(wanted, asked) >= _ASKED for wanted in each if wanted)
 
 
 async def _ask(model: LanguageModel, question: str, turns: list[StoredTurn]) -> Plan:

@@ -1,7 +1,6 @@
 """Which of the sources' own words answer: a title, a whole list, a row or a sentence, verbatim.
 
-The cross-encoder orders; shared words break what it cannot tell apart, and the kind of answer that is asked
-for (a person, a time, a place, a definition) goes before words that only repeat the question.
+How well a sentence or row fits is in `fitting.py`; here is which of them can be an answer at all.
 """
 
 from __future__ import annotations
@@ -11,20 +10,15 @@ from collections.abc import Iterator
 
 from agent import words
 from agent.cells import read_table
+from agent.charts import is_chart
 from agent.citations import parts
+from agent.fitting import WANTS_NUMBER, fits
 from agent.lookup import NOISE, understood, worded
-from agent.periods import MONTHS
 from agent.state import Drafted, Run, Source
 
-#: A second quote is given where it fits nearly as well as the first.
-_NEARLY = 0.1
-#: What a quote gains that has the kind of thing that is asked for.
-_KIND = 0.25
-_WANTS_NUMBER = re.compile(
-    r"\bhow (?:many|much|large|long|big|old|high|far|often)\b|"
-    r"\bwhat (?:year|percentage|percent|number|amount|size)\b|\bwhen\b",
-    re.I,
-)
+#: A second quote is given where it fits nearly as well as the first: of 140 questions 17 are answered by
+#: the first alone, 22 with a second that is at most so far below (given for 84), 24 with one always.
+_NEARLY = 0.4
 _TITLE = re.compile(
     r"\btitle of (?:the|this) (?:slides?|documents?|papers?|reports?|presentation|deck|book(?:let)?|brochure|"
     r"article|file|manual|guide(?:book)?)\b",
@@ -36,15 +30,7 @@ _LIST = re.compile(
     r"\bwhat (?:\w+ ){1,4}(?:are|were) (?:associated|listed|mentioned|used|included)",
     re.IGNORECASE,
 )
-_DEFINES = re.compile(r"\bwhat (?:is|are|does)\b|\bdefin", re.IGNORECASE)
-_IS_DEFINED = re.compile(
-    r"\b(?:is|are|means?|refers? to|denotes?|is defined as|uses?|describes?)\b|:", re.IGNORECASE
-)
 _BULLET = re.compile(r"^\s*(?:[•▪◦●○■□»›*·\u2013\u2014-]|\(?\d{1,2}[.)]|\(?[a-z]\))\s+(?=\S)")
-_TIME = re.compile(
-    rf"\b(?:1[5-9]|20)\d\d\b|\b(?:{'|'.join(month.capitalize() for month in MONTHS)})\b|\b\d{{1,2}}:\d\d\b"
-)
-_PLACE = re.compile(r"\b(?:in|at|from|near|of)\s+(?:the\s+)?[A-Z]\w+")
 _ITEM_CHARS, _LIST_CHARS = 160, 900
 _LEAD_COVER = 0.75
 #: Share of the question's words that a row's label alone must be, for the row to be the answer.
@@ -52,12 +38,14 @@ _ROW_COVER = 0.6
 _ONE_THING = re.compile(r"\b(?:what|which|where|when|who)\b", re.IGNORECASE)
 _COMPARES = re.compile(r"\b(?:more|less|fewer|most|least|higher|lower|than|or|both)\b", re.IGNORECASE)
 _INLINE = re.compile(r"\s[•●◦▪■]\s")
-#: What a question calls a part of a document by: "unit 14", "chapter 3".
-_PART = re.compile(r"\b([a-z]{4,12})[\s-]+(\d{1,3})\b", re.IGNORECASE)
 
 
-async def quoted(run: Run, question: str, sources: list[Source], *, least: float) -> list[Drafted]:
-    """Return the quotes that answer best, at most two, or one whole list; `least`: words to be shared."""
+async def quoted(run: Run, question: str, sources: list[Source], *, least: float = 0.0) -> list[Drafted]:
+    """Return the quotes that answer best, at most two, or one whole list.
+
+    `least` is the share of the question's words that a quote's source must hold; how sure a quote is, is
+    judged by `verify` with all that is known.
+    """
     whole = asked_for(question, sources)
     if whole is not None:
         return [whole]
@@ -150,55 +138,13 @@ def _is_item(line: str) -> bool:
     return bool(line.strip()) and len(line) <= _ITEM_CHARS and not line.rstrip().endswith((".", ":"))
 
 
-async def fits(run: Run, question: str, candidates: list[tuple[Source, str]]) -> list[float]:
-    """Score how well each sentence or row of a source fits the question, best is about 2."""
-    if not candidates:
-        return []
-    asked = words.content(question) | words.numbers(question)
-    logits = await run.library.rerank(question, [f"{s.heading}: {text}" for s, text in candidates])
-    least, most = min(logits), max(logits)
-    return [
-        (logit - least) / ((most - least) or 1.0)
-        + words.cover(asked, words.content(text) | words.numbers(text) | words.content(s.heading))
-        + _KIND * _has_kind(question, text)
-        for logit, (s, text) in zip(logits, candidates, strict=True)
-    ]
-
-
-def _has_kind(question: str, text: str) -> bool:
-    """Say whether `text` has the kind of thing that `question` asks for and does not say itself."""
-    low = question.casefold()
-    if _heads_part(question, text):
-        return True
-    fresh = words.names(f"x {text}") - words.names(f"x {question}") - words.flat(question)
-    if re.search(r"\bwho(?:m|se)?\b", low):
-        return len(fresh) > 1
-    if re.search(r"\bwhen\b|\bwhat (?:year|date|time)\b", low):
-        return bool(_TIME.search(text))
-    if re.search(r"\bwhere\b", low):
-        return bool(fresh) and bool(_PLACE.search(text))
-    if _WANTS_NUMBER.search(question):
-        return False
-    return bool(_DEFINES.search(question)) and bool(_IS_DEFINED.search(text)) and _subject(question, text)
-
-
-def _heads_part(question: str, text: str) -> bool:
-    """Say whether a line opens the part that the question names by its number, and says what it is."""
-    return any(
-        re.match(rf"\W*{match[1]}[\s-]*{match[2]}\W+\w", text, re.IGNORECASE)
-        for match in _PART.finditer(question)
-    )
-
-
-def _subject(question: str, text: str) -> bool:
-    """Say whether a sentence begins with what the question asks about."""
-    wanted = words.content(question) - NOISE
-    start = words.content(" ".join(text.split()[:8]))
-    return bool(wanted) and words.cover(wanted, start) >= 0.5
-
-
 def quotable(source: Source) -> list[str]:
-    """Return the rows or sentences of a source that may be quoted (those the rails let pass unchanged)."""
+    """Return the rows or sentences of a source that may be quoted (those the rails let pass unchanged).
+
+    A chart's lines are code's own account of it: they are cited, and quoted to nobody.
+    """
+    if is_chart(source.chunk):
+        return []
     if source.text != source.chunk.text:
         return [line for line in words.sentences(source.text) if line]
     return [source.chunk.text[start:end] for start, end in parts(source.chunk)]
@@ -211,7 +157,7 @@ def answers(question: str, source: Source, text: str, *, least: float) -> bool:
     """
     if words.cover(words.content(question), words.content(source.context)) < least:
         return False
-    if _WANTS_NUMBER.search(question) and not words.numbers(text) - words.numbers(question):
+    if WANTS_NUMBER.search(question) and not words.numbers(text) - words.numbers(question):
         return False
     if text.rstrip().endswith(":") or _heads_columns(source, text):
         return False

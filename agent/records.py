@@ -36,6 +36,11 @@ class Question:
     history: tuple[Turn, ...] = ()
     #: Continue this conversation of ours; None keeps nothing.
     thread_id: str | None = None
+    #: The door it came through ("http", "cli", "slack:C0123"), told by the door, never by the caller; for ""
+    #: the policies of every channel apply.
+    channel: str = ""
+    #: Languages that the caller reads, best first ("de", "en"); refusals are worded in the first there is.
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ Released sentences are final. What was dropped is counted in the answer.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 from langgraph.runtime import Runtime
@@ -12,8 +13,8 @@ from langgraph.runtime import Runtime
 from agent import citations
 from agent.citations import cite
 from agent.records import AbstentionReason, Answer, Citation, Kind, Released, Sentence, Step
-from agent.screen import refusal_text
-from agent.state import Kept, Run, Source, State, StoredTurn, dropped
+from agent.screen import refusal_text, screen_quotes
+from agent.state import Drafted, Kept, Run, Source, State, StoredTurn, dropped
 
 ABSTENTIONS = {
     "no_evidence": "I found no evidence for an answer in these documents.",
@@ -39,15 +40,20 @@ async def release(state: State, runtime: Runtime[Run]) -> State:
     known = len(run.citations)
     question = draft.get("question", state["standalone"])
     said = "" if state.get("about") else draft["text"]  # what code says stands in no document
-    numbers = [await _number(run, said, source, question=question) for source in cited]
+    quotes = [
+        cite(said, source, n=0, place=place)
+        for source in cited
+        for place in await _places(run, draft, source, said=said, question=question)
+    ]
+    numbers = [_number(run, quote) for quote in await screen_quotes(quotes, run)]
     sentence = Sentence(text=draft["text"], citations=tuple(dict.fromkeys(numbers)))
     runtime.stream_writer(Released(sentence=sentence, new_citations=tuple(run.citations[known:])))
     standing = {"text": sentence.text, "citations": list(sentence.citations)}
-    places = [f"{source.name} p. {source.chunk.page_no}" for source in cited]
+    pages = [f"{source.name} p. {source.chunk.page_no}" for source in cited]
     return {
         "draft": None,
         "sentences": [*state.get("sentences", []), standing],  # type: ignore[list-item]
-        "told": f"A sentence stands on {', '.join(places)}" if places else "",
+        "told": f"A sentence stands on {', '.join(pages)}" if pages else "",
         "facts": {"kept": sentence.text, "citations": list(sentence.citations)},
     }
 
@@ -55,7 +61,7 @@ async def release(state: State, runtime: Runtime[Run]) -> State:
 async def conclude(state: State, runtime: Runtime[Run]) -> State:
     """Say how it ended, and remember the turn."""
     run = runtime.context
-    if not state.get("refused") and not state.get("sentences"):
+    if not (state.get("refused") or state.get("stopped") or state.get("sentences")):
         run.nearest = await _nearest(run, question=state.get("standalone", state["question"]))
     answer = answer_of(state, run, steps=())
     stood, lost = len(answer.sentences), answer.dropped
@@ -116,14 +122,17 @@ async def _nearest(run: Run, *, question: str) -> list[Citation]:
         if one["chunk_id"] in run.passed:
             best.setdefault((one["document_id"], one["page_no"]), one)
     sources = await run.read(list(best.values())[: run.settings.nearest])
-    return [cite(question, source, n=n) for n, source in enumerate(sources, start=1)]
+    quotes = [cite(question, source, n=n) for n, source in enumerate(sources, start=1)]
+    return await screen_quotes(quotes, run)
 
 
 def _ending(state: State, run: Run, sentences: tuple[Sentence, ...]) -> tuple[Kind, str | None, str]:
     if state.get("refused"):
-        return "refusal", state["refused"], refusal_text(state["refused"])
+        return "refusal", state["refused"], refusal_text(state["refused"], run)
     if sentences:
         return "answer", None, " ".join(marked(s) for s in sentences)
+    if state.get("stopped"):
+        return "refusal", state["stopped"], refusal_text(state["stopped"], run)
     reason = state.get("reason") or ("cannot_see" if run.blind else "no_evidence")
     assert reason in get_args(AbstentionReason), reason
     return "abstention", reason, ABSTENTIONS[reason]
@@ -134,15 +143,21 @@ def marked(sentence: Sentence) -> str:
     return sentence.text + "".join(f" [{n}]" for n in sentence.citations)
 
 
-async def _number(run: Run, text: str, source: Source, *, question: str) -> int:
-    """Return the number of the citation for `text` in `source`, minting one unless the same quote has one."""
-    place = await _place(run, text, source, question=question)
-    fresh: Citation = cite(text, source, n=len(run.citations) + 1, place=place)
+async def _places(
+    run: Run, draft: Drafted, source: Source, *, said: str, question: str
+) -> list[tuple[int, int]]:
+    """Return where a sentence stands in one source: one place, but of a chart one for each part."""
+    places = citations.whole_lines(draft.get("charts", []), source.chunk)
+    return places or [await _place(run, said, source, question=question)]
+
+
+def _number(run: Run, fresh: Citation) -> int:
+    """Return the number of a citation, minting one unless the same quote of the same place has one."""
     for known in run.citations:
-        if (known.chunk_id, known.quote) == (fresh.chunk_id, fresh.quote):
+        if (known.chunk_id, known.boxes, known.quote) == (fresh.chunk_id, fresh.boxes, fresh.quote):
             return known.n
-    run.citations.append(fresh)
-    return fresh.n
+    run.citations.append(replace(fresh, n=len(run.citations) + 1))
+    return len(run.citations)
 
 
 async def _place(run: Run, text: str, source: Source, *, question: str) -> tuple[int, int]:

@@ -14,8 +14,8 @@ from agent.graph import ask_graph, search_graph
 from agent.records import Answer, Event, Question, Released, SearchResult, Step, Turn
 from agent.release import answer_of
 from agent.settings import AgentSettings
-from agent.state import Rails, Run, State
-from agent.threads import Threads, readable
+from agent.state import Policies, Rails, Run, State
+from agent.threads import WITHHELD, Threads, readable
 from agent.write import writer_for
 from guardrails.records import Verdict
 from ingest.library import WHOLE, Library
@@ -30,7 +30,7 @@ class Agent(Protocol):
         """Yield steps and released sentences, then exactly one Answer. Close it to cancel (aclosing)."""
         ...
 
-    async def search(self, query: str, *, scope: Scope, limit: int) -> SearchResult:
+    async def search(self, query: str, *, scope: Scope, limit: int, channel: str = "") -> SearchResult:
         """Run the first half of the graph: screen the question, retrieve, screen the evidence."""
         ...
 
@@ -54,23 +54,26 @@ class Agent(Protocol):
         scope: Scope,
         marks: Sequence[Box] = (),
         framing: Framing = WHOLE,
+        channel: str = "",
     ) -> bytes | None:
         """Return a page's image with `marks` highlighted; None where absent or not allowed."""
         ...
 
-    async def passages(self, document_id: str, page_no: int, *, scope: Scope) -> tuple[str, ...] | None:
+    async def passages(
+        self, document_id: str, page_no: int, *, scope: Scope, channel: str = ""
+    ) -> tuple[str, ...] | None:
         """Return a page as text; None where absent or not allowed."""
         ...
 
 
 class GuardedAgent:
-    """The agent: a graph over a library, rails and a writer."""
+    """The agent: a graph over a library, a writer, and rails (the same for all, or by who chooses them)."""
 
     def __init__(
         self,
         *,
         library: Library,
-        rails: Rails,
+        rails: Rails | Policies,
         model: LanguageModel | None,
         settings: AgentSettings,
         threads: Threads | None = None,
@@ -119,6 +122,7 @@ class GuardedAgent:
             "dropped": 0,
             "refused": "",
             "reason": "",
+            "stopped": "",
             "found": [],
             "about": "",
         }
@@ -153,9 +157,9 @@ class GuardedAgent:
                     return event
         raise AssertionError("ask yields exactly one Answer")
 
-    async def search(self, query: str, *, scope: Scope, limit: int) -> SearchResult:
+    async def search(self, query: str, *, scope: Scope, limit: int, channel: str = "") -> SearchResult:
         """Run the first half of the graph: screen the question, retrieve, screen the evidence."""
-        run = self._run(Question(text=query, scope=scope), limit=limit)
+        run = self._run(Question(text=query, scope=scope, channel=channel), limit=limit)
         state: State = await self._searching.ainvoke({"question": query}, context=run)  # type: ignore[assignment]
         if state.get("refused"):
             return SearchResult(hits=(), refusal=state["refused"])
@@ -184,7 +188,16 @@ class GuardedAgent:
             return ()
         turns = await self._threads.turns(_owned(thread_id, scope))
         shown = await readable(turns, library=self._library, scope=scope)
-        return tuple(Turn(role="user" if t["role"] == "user" else "assistant", text=t["text"]) for t in shown)
+        # An answer was let out to whoever asked; somebody else of the tenant may be in other groups.
+        answers = [turn["text"] for turn in shown if turn["role"] != "user"]
+        rails = self._rails_for(scope, channel="", trace="", heard=[])
+        verdicts = iter(await rails.screen("answer", answers) if answers else ())
+        return tuple(
+            Turn(role="user", text=turn["text"])
+            if turn["role"] == "user"
+            else Turn(role="assistant", text=next(verdicts).text or WITHHELD)
+            for turn in shown
+        )
 
     async def forget(self, thread_id: str, *, scope: Scope) -> bool:
         """Delete a conversation; False where there is none."""
@@ -201,18 +214,21 @@ class GuardedAgent:
         scope: Scope,
         marks: Sequence[Box] = (),
         framing: Framing = WHOLE,
+        channel: str = "",
     ) -> bytes | None:
         """Return a page's image with `marks` highlighted.
 
         What the rails stop is painted over. None: absent or not allowed. Raises NoPageImage.
         """
-        judged = await self._judged(document_id, page_no, scope=scope)
+        judged = await self._judged(document_id, page_no, scope=scope, channel=channel)
         veils = [span.box for chunk, verdict in judged if not verdict.allowed for span in chunk.spans]
         return await self._library.page_image(
             document_id, page_no, scope=scope, marks=marks, veils=veils, framing=framing
         )
 
-    async def passages(self, document_id: str, page_no: int, *, scope: Scope) -> tuple[str, ...] | None:
+    async def passages(
+        self, document_id: str, page_no: int, *, scope: Scope, channel: str = ""
+    ) -> tuple[str, ...] | None:
         """Return a page as text, passage by passage in reading order.
 
         What the rails stop is left out. None: absent or not allowed.
@@ -220,24 +236,43 @@ class GuardedAgent:
         document = await self._library.document(document_id, scope=scope)
         if document is None or not 1 <= page_no <= document.pages:
             return None
-        judged = await self._judged(document_id, page_no, scope=scope)
+        judged = await self._judged(document_id, page_no, scope=scope, channel=channel)
         return tuple(verdict.text for _, verdict in judged if verdict.allowed)
 
-    async def _judged(self, document_id: str, page_no: int, *, scope: Scope) -> list[tuple[Chunk, Verdict]]:
+    async def _judged(
+        self, document_id: str, page_no: int, *, scope: Scope, channel: str
+    ) -> list[tuple[Chunk, Verdict]]:
         """Read a page's chunks through the scope and let the rails judge each."""
         chunks = await self._library.on_page(document_id, page_no, scope=scope)
-        verdicts = await self._rails.screen("evidence", [chunk.text for chunk in chunks]) if chunks else ()
+        rails = self._rails_for(scope, channel=channel, trace="", heard=[])
+        verdicts = await rails.screen("evidence", [chunk.text for chunk in chunks]) if chunks else ()
         return list(zip(chunks, verdicts, strict=True))
 
+    def _rails_for(self, scope: Scope, *, channel: str, trace: str, heard: list[Verdict]) -> Rails:
+        """Return the rails in force for one request: they stay the same until it ends."""
+        if not isinstance(self._rails, Policies):
+            return self._rails
+        return self._rails.rails_for(
+            tenant=scope.tenant,
+            collections=scope.collections,
+            channel=channel,
+            trace=trace,
+            heard=heard.extend,
+            groups=scope.groups,
+        )
+
     def _run(self, question: Question, *, limit: int) -> Run:
+        trace_id = uuid.uuid4().hex
+        heard: list[Verdict] = []
         return Run(
             question=question,
             library=self._library,
-            rails=self._rails,
+            rails=self._rails_for(question.scope, channel=question.channel, trace=trace_id, heard=heard),
+            verdicts=heard,
             writer=self._writer,
             model=self._model,
             settings=self._settings,
-            trace_id=uuid.uuid4().hex,
+            trace_id=trace_id,
             limit=limit,
             deadline=time.monotonic() + self._settings.budget_s,
         )

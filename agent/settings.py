@@ -53,10 +53,9 @@ class AgentSettings(BaseSettings):
     """The same for a sentence so short that it leans on the question's words ("20 bytes")."""
     local_rows: Annotated[int, Field(ge=1, le=50)] = 2
     """Rows of one table shown to the local model: with more it answers from a neighbour of the right one."""
-    min_question_cover: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Share of the question's content words that evidence must hold to be quoted as its answer."""
     min_quote_cover: Annotated[float, Field(ge=0, le=1)] = 0.75
-    """The same where a model was asked first and nothing of what it said stood."""
+    """Share of the question's content words that evidence must hold to be quoted where a model was asked
+    first and nothing of what it said stood."""
     min_confidence: Annotated[float | None, Field(ge=0, le=1)] = None
     """A sentence less sure than this is not shown; unset takes the calibrated threshold, 0 shows all."""
     nearest: Annotated[int, Field(ge=0, le=10)] = 3

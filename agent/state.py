@@ -8,9 +8,10 @@ document goes.)
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
-from typing import Annotated, NotRequired, Protocol, TypedDict
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, NotRequired, Protocol, TypedDict, runtime_checkable
 
 from agent.records import Citation, Facts, Question, Step, WrittenBy
 from agent.settings import AgentSettings
@@ -101,6 +102,9 @@ class Drafted(TypedDict):
     question: NotRequired[str]
     #: Its figures that stand on no page because they were computed.
     sums: NotRequired[list[Sum]]
+    #: Of what code read from charts: the lines of evidence that it stands on. The cited evidence alone must
+    #: give the same sentence again.
+    charts: NotRequired[list[str]]
 
 
 class Standing(TypedDict):
@@ -135,6 +139,8 @@ class State(TypedDict, total=False):
     #: Code of the rail that refused the question; of the reason to abstain.
     refused: str
     reason: str
+    #: Code of the rail that stopped what would have been said; where nothing else stands, that is a refusal.
+    stopped: str
     #: What the last node did, for people; empty where there is nothing to tell.
     told: str
     #: Its details for the trace; taken out before the state is stored.
@@ -156,6 +162,41 @@ class Rails(Protocol):
 
     async def screen(self, hop: Hop, texts: list[str], *, released: str = "") -> tuple[Verdict, ...]:
         """Return one verdict a text, in order; undecided is blocked."""
+        ...
+
+
+@runtime_checkable
+class Grounding(Protocol):
+    """Rails whose policy also says how well a sentence must stand, and which keep what verifying said."""
+
+    @property
+    def least(self) -> tuple[float, float]:
+        """Word support and confidence that a sentence must have at least, each in [0, 1]."""
+        ...
+
+    def grounded(self, text: str, lack: str) -> Verdict:
+        """Put on record what a sentence lacks ("" for nothing), as a verdict."""
+        ...
+
+
+@runtime_checkable
+class Policies(Protocol):
+    """Who chooses the rails of each caller (`guardrails.effective.Effective`)."""
+
+    def rails_for(
+        self,
+        *,
+        tenant: str,
+        collections: tuple[str, ...],
+        channel: str,
+        trace: str,
+        groups: tuple[str, ...],
+        heard: Callable[[Sequence[Verdict]], object],
+    ) -> Rails:
+        """Return the rails that are in force for a caller from now until its request ends.
+
+        `heard` is told every verdict.
+        """
         ...
 
 
@@ -214,6 +255,8 @@ class Run:
     deadline: float = 0.0
     #: Evidence text that passed the rails, by chunk id, and findings; gone with the run.
     passed: dict[str, str] = field(default_factory=dict)
+    #: Names and headings that passed, as the rails left them; a chunk without a heading has the heading "".
+    beside: dict[str, str] = field(default_factory=lambda: {"": ""})
     findings: dict[str, str] = field(default_factory=dict)
     #: Chunks that a writer has read: a further round brings others.
     shown: set[str] = field(default_factory=set)
@@ -233,11 +276,43 @@ class Run:
     seen: dict[str, Kept] = field(default_factory=dict)
     #: Of an abstention: what came nearest.
     nearest: list[Citation] = field(default_factory=list)
+    #: What the rails said since the last step was told.
+    verdicts: list[Verdict] = field(default_factory=list)
+    #: What the policy says to whoever is refused, by language.
+    refusal: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def left_s(self) -> float:
         """Seconds left of the budget, never below zero."""
         return max(0.0, self.deadline - time.monotonic())
+
+    @property
+    def least(self) -> tuple[float, float]:
+        """Word support and confidence that the policy asks of a sentence, whatever the settings ask."""
+        return self.rails.least if isinstance(self.rails, Grounding) else (0.0, 0.0)
+
+    def stands(self, text: str, lack: str) -> bool:
+        """Put on record whether a sentence stands on its evidence; say whether it may go on."""
+        if not isinstance(self.rails, Grounding):
+            return not lack
+        return self.rails.grounded(text, lack).allowed
+
+    def judged(self) -> list[dict[str, object]]:
+        """Return what the rails said since this was last asked, alike ones as one with their number."""
+        verdicts, self.verdicts[:] = list(self.verdicts), []
+        said = [
+            record
+            for verdict in verdicts
+            for record in (
+                (verdict.hop, verdict.policy, "enforced", verdict.decision, verdict.rail, verdict.code),
+                *(
+                    (verdict.hop, verdict.policy, "shadow", o.decision, o.rail, o.code)
+                    for o in verdict.shadow
+                ),
+            )
+        ]
+        names = ("hop", "policy", "mode", "decision", "rail", "code")
+        return [dict(zip(names, one, strict=True)) | {"texts": many} for one, many in Counter(said).items()]
 
     async def close(self) -> None:
         """Close the open draft, and with it the model's stream: the node that opened it has long returned."""
@@ -249,19 +324,29 @@ class Run:
         """Read the kept evidence again through the caller's scope; what is gone is left out."""
         return await self.read(state.get("evidence", []))
 
-    async def read(self, kept: list[Kept]) -> list[Source]:
-        """Read hits again through the scope, numbered as they come; what no rail passed is left out."""
-        chunks = await self.library.chunks([k["chunk_id"] for k in kept], scope=self.question.scope)
-        alive = {chunk.id: chunk for chunk in chunks}
+    async def read(self, kept: list[Kept], *, of: Sequence[Chunk] | None = None) -> list[Source]:
+        """Read hits again through the scope, or take them `of` what was just read; numbered as they come.
+
+        What a rail stopped, in its text or beside it, is left out.
+        """
+        if of is None:
+            of = await self.library.chunks([k["chunk_id"] for k in kept], scope=self.question.scope)
+        alive = {chunk.id: chunk for chunk in of if chunk.id in self.passed and chunk.heading in self.beside}
         return [
             Source(
                 n=n,
-                chunk=alive[k["chunk_id"]],
-                name=k["name"],
+                chunk=_headed(alive[k["chunk_id"]], self.beside),
+                name=self.beside[k["name"]],
                 score=k["score"],
                 text=self.passed[k["chunk_id"]],
                 finding=self.findings.get(k["chunk_id"], ""),
             )
             for n, k in enumerate(kept, start=1)
-            if k["chunk_id"] in alive and k["chunk_id"] in self.passed
+            if k["chunk_id"] in alive and k["name"] in self.beside
         ]
+
+
+def _headed(chunk: Chunk, beside: dict[str, str]) -> Chunk:
+    """Return a chunk with its heading as the rails left it."""
+    left = beside[chunk.heading]
+    return chunk if left == chunk.heading else replace(chunk, heading=left)

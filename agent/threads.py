@@ -24,6 +24,8 @@ from ingest.records import Scope
 
 #: Stands where a sentence stood whose evidence can no longer be read.
 WITHDRAWN = "[A sentence was withdrawn: what it stood on can no longer be read.]"
+#: What is shown of an answer that the rails do not let out to this reader.
+WITHHELD = "[An answer is withheld: the policy does not let it out here.]"
 
 
 class _Plain(BaseModel):

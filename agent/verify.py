@@ -15,6 +15,7 @@ from functools import partial
 from langgraph.runtime import Runtime
 
 from agent.catalogue import stands
+from agent.chart_answers import proven_charts
 from agent.confidence import calibration, signs
 from agent.conflict import conflict
 from agent.entail import Pair, judge
@@ -24,12 +25,24 @@ from agent.settings import ModelChecks
 from agent.state import Drafted, Run, Source, State, dropped
 from agent.support import Lack, claim_of, lack, says_nothing
 
+#: How sure what code read from charts is: 30 of 31 answers right (76 questions on 50 charts, development).
+_READ_SURE = 0.97
+
 
 async def verify(state: State, runtime: Runtime[Run]) -> State:
-    """Keep the drafted sentence with evidence that carries it, or drop it."""
+    """Keep the drafted sentence with evidence that carries it, or drop it; either is a verdict on record."""
     run = runtime.context
     draft = state.get("draft")
     assert draft is not None, "the graph routes here only with a draft"
+    update = await _verified(draft, state, run)
+    kept = update.get("draft")
+    lack = "" if kept is not None else str(update.get("facts", {}).get("dropped", "undecided"))
+    if run.stands(kept["text"] if kept is not None else draft["text"], lack) or kept is None:
+        return update
+    return dropped(state, "undecided")
+
+
+async def _verified(draft: Drafted, state: State, run: Run) -> State:
     if state.get("about"):
         run.confidence = 1.0  # worked out again by code
         return {"draft": draft, "told": ""} if await stands(draft, state, run) else dropped(state, "changed")
@@ -39,20 +52,25 @@ async def verify(state: State, runtime: Runtime[Run]) -> State:
     if carried is None:
         return dropped(state, why)
     carried = _both_sides(carried, sources, question=question)
-    found = await weighed(carried, sources, run=run, question=question)
-    confidence = round(calibration().confidence(found), 4)
+    read = bool(carried.get("charts"))
+    found = {} if read else await weighed(carried, sources, run=run, question=question)
+    confidence = _READ_SURE if read else round(calibration().confidence(found), 4)
     run.confidence = max(run.confidence, confidence)
     facts = {"confidence": confidence, "signs": {name: round(value, 4) for name, value in found.items()}}
-    # A sum was proven cell by cell, which is surer than any sign.
-    if not carried.get("sums") and not _sure(confidence, run):
+    # What code computed was proven cell by cell or tick by tick, which is surer than any sign.
+    if not _is_computed(carried) and not _sure(confidence, run):
         update = dropped(state, "unsure")
         return update | {"facts": {**update["facts"], **facts}}
     return {"draft": carried, "told": f"Checked a sentence: {confidence:.2f} sure", "facts": facts}
 
 
+def _is_computed(draft: Drafted) -> bool:
+    return bool(draft.get("sums") or draft.get("charts"))
+
+
 def _both_sides(draft: Drafted, sources: list[Source], *, question: str) -> Drafted:
     """Return the draft, or, where other evidence contradicts it, a sentence that shows both."""
-    if draft.get("sums"):
+    if _is_computed(draft):
         return draft
     cited = [s for s in sources if s.n in draft["evidence"]]
     found = conflict(draft["text"], cited, sources, question=question)
@@ -89,12 +107,14 @@ async def carry(
         lack,
         question=question,
         around=sources,
-        least=settings.min_word_support,
-        least_short=settings.min_short_support,
+        least=max(settings.min_word_support, run.least[0]),
+        least_short=max(settings.min_short_support, run.least[0]),
     )
     cited = [s for s in sources if s.n in draft["evidence"]]
     if draft.get("sums"):
         return (draft, "") if await proven(draft, cited, run=run, question=question) else (None, "wrong_sum")
+    if draft.get("charts"):
+        return (draft, "") if proven_charts(draft, cited, run.question) else (None, "wrong_sum")
     if says_nothing(text, question):
         return None, "says_nothing"
     why: Lack = lacks(text, cited) if cited else "uncited"
@@ -125,7 +145,8 @@ async def _entailed(
 def _sure(confidence: float, run: Run) -> bool:
     """Say whether a sentence is sure enough to be shown; once one was, the next ones add to it."""
     least = run.settings.min_confidence
-    return confidence >= (calibration().threshold if least is None else least) or bool(run.citations)
+    floor = max(calibration().threshold if least is None else least, run.least[1])
+    return confidence >= floor or (bool(run.citations) and not run.least[1])
 
 
 async def weighed(draft: Drafted, sources: list[Source], *, run: Run, question: str) -> dict[str, float]:
@@ -147,7 +168,7 @@ async def weighed(draft: Drafted, sources: list[Source], *, run: Run, question: 
         sources=sources,
         pages="\n".join(f"{chunk.heading}\n{chunk.text}" for chunk in chunks),
         logits=(here, chunk_logit),
-        computed=bool(draft.get("sums")),
+        computed=_is_computed(draft),
     )
 
 

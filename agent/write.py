@@ -14,8 +14,11 @@ from contextlib import aclosing
 
 from langgraph.runtime import Runtime
 
+from agent.chart_answers import from_charts
+from agent.chart_parts import names_a_chart
 from agent.errors import WriterDown
-from agent.quotes import asked_for, fits, quotable, quoted
+from agent.fitting import fits
+from agent.quotes import asked_for, quotable, quoted
 from agent.reckon import reckoned
 from agent.records import Step, WrittenBy
 from agent.sheets import Sheet, one_document, read_sheets
@@ -92,8 +95,14 @@ def writer_for(model: LanguageModel | None) -> Writer:
 async def drafted(run: Run, state: State, sources: list[Source]) -> AsyncGenerator[Drafted, None]:
     """Yield what tables say, whoever writes; where nothing of that stands, what the writer proposes."""
     if not state.get("about"):
-        async for computed in from_tables(run, state, sources):
-            yield computed
+        read = from_charts(run.question, sources)
+        if read is not None:
+            yield read
+        if run.writer.writes_as == "quotes" and names_a_chart(run.question.text):
+            return  # what stands in a chart's picture as prose or looks like a table is not what it shows
+        if not run.citations:
+            async for computed in from_tables(run, state, sources):
+                yield computed
     if run.citations:
         return
     async with aclosing(run.writer.draft(run, state, sources)) as drafts:
@@ -169,7 +178,7 @@ class QuoteWriter:
         several = asked_of(state)
         said: set[str] = set()
         for question in several:
-            best = await quoted(run, question, sources, least=run.settings.min_question_cover)
+            best = await quoted(run, question, sources)
             for quote in best if len(several) == 1 else best[:1]:
                 if quote["text"] not in said:
                     said.add(quote["text"])

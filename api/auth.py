@@ -16,6 +16,9 @@ from api.house import Shelf
 from api.settings import ApiSettings, is_loopback
 from ingest.records import Scope
 
+#: The channel of whatever comes in over HTTP, as policies name it; no header and no field changes it.
+HTTP = "http"
+
 
 async def authorize(request: Request) -> Scope:
     """Turn the caller into a scope. Raises Unauthorized; the reason never says whether a key was close."""

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
 from agent.records import Answer, Question, Released, Step, Turn
 from api.answers import Telling
-from api.auth import Caller
+from api.auth import HTTP, Caller
 from api.errors import BadRequest, NotFound
 from api.schemas import answer_out, citation_out
 from api.settings import ApiSettings
@@ -94,7 +94,7 @@ async def model(name: str, caller: Caller) -> dict[str, object]:
 async def completions(asked: ChatRequest, request: Request, caller: Caller) -> Response:
     """Answer the last user message from the documents; JSON, or server-sent events with `stream`."""
     _known(asked.model)
-    question = question_of(asked, caller)
+    question = question_of(asked, caller, reads=request.headers.get("accept-language", ""))
     agent: Agent = request.app.state.house.agent
     settings: ApiSettings = request.app.state.settings
     base = settings.public_url or str(request.base_url)
@@ -106,8 +106,11 @@ async def completions(asked: ChatRequest, request: Request, caller: Caller) -> R
     return Response(status_code=499) if told is None else JSONResponse(told)
 
 
-def question_of(asked: ChatRequest, caller: Scope) -> Question:
-    """Read the messages: the last is the question, the user's and assistant's before it are history."""
+def question_of(asked: ChatRequest, caller: Scope, *, reads: str = "") -> Question:
+    """Read the messages: the last is the question, the user's and assistant's before it are history.
+
+    `reads` is an Accept-Language header: it words refusals, and nothing else.
+    """
     texts = [_text_of(message, place) for place, message in enumerate(asked.messages)]
     if asked.messages[-1].role != "user" or not texts[-1].strip():
         raise BadRequest("The last message must be the user's, with a question in it.", param="messages")
@@ -123,7 +126,20 @@ def question_of(asked: ChatRequest, caller: Scope) -> Question:
         groups=caller.groups,
         documents=None if own.documents is None else tuple(own.documents),
     )
-    return Question(text=texts[-1], scope=scope, history=history, thread_id=own.thread_id)
+    return Question(
+        text=texts[-1],
+        scope=scope,
+        history=history,
+        thread_id=own.thread_id,
+        channel=HTTP,
+        languages=_languages(reads),
+    )
+
+
+def _languages(header: str) -> tuple[str, ...]:
+    """Return the languages of an Accept-Language header, as they come; weights are rarely out of order."""
+    tags = (part.partition(";")[0].strip().partition("-")[0].lower() for part in header.split(",")[:10])
+    return tuple(dict.fromkeys(tag for tag in tags if tag.isascii() and tag.isalpha() and len(tag) <= 3))
 
 
 def _text_of(message: ChatMessage, place: int) -> str:

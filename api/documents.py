@@ -13,7 +13,7 @@ from fastapi import Path as PathParam
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from api.auth import Caller
+from api.auth import HTTP, Caller
 from api.errors import BadRequest, NotFound, Problem
 from api.house import House
 from api.schemas import (
@@ -116,7 +116,9 @@ async def page(
     framing = Framing(size=wanted.size, form=form, cut="marks" if wanted.crop else "page")
     image = None
     if _ID.fullmatch(document_id):
-        image = await house.agent.page(document_id, page_no, scope=caller, marks=marks, framing=framing)
+        image = await house.agent.page(
+            document_id, page_no, scope=caller, marks=marks, framing=framing, channel=HTTP
+        )
     if image is None:
         raise _absent()
     tag = f'"{hashlib.sha256(image).hexdigest()[:32]}"'
@@ -132,7 +134,7 @@ async def page_text(document_id: str, page_no: PageNo, request: Request, caller:
     house: House = request.app.state.house
     passages = None
     if _ID.fullmatch(document_id):
-        passages = await house.agent.passages(document_id, page_no, scope=caller)
+        passages = await house.agent.passages(document_id, page_no, scope=caller, channel=HTTP)
     if passages is None:
         raise _absent()
     return PageTextOut(no=page_no, passages=list(passages))

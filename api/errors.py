@@ -6,6 +6,7 @@ ApiError               .code .detail
 ├── NotFound           absent and not allowed look the same
 ├── BadRequest         the request does not fit
 ├── Oversized          the request is over a limit
+├── BadRow             a line of a file of rows does not fit
 └── PortInUse          somebody listens there already
 """
 
@@ -60,6 +61,12 @@ class Oversized(ApiError):
     """The request is over a limit of the settings."""
 
     code = "too_large"
+
+
+class BadRow(ApiError):
+    """A line of a file of rows does not fit; nothing of the file was used."""
+
+    code = "bad_row"
 
 
 class PortInUse(ApiError):
@@ -118,6 +125,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "not_found": Kind(title="Not found", status=404, exit=3),
         "method_not_allowed": Kind(title="Method not allowed", status=405, exit=2),
         "bad_request": Kind(title="The request does not fit", status=400, exit=2),
+        "bad_row": Kind(title="A row does not fit", status=400, exit=2),
         "usage": Kind(title="The command does not fit", status=400, exit=2),
         "port_in_use": Kind(title="The port is in use", status=503, exit=5),
         "server_down": Kind(title="The running server does not answer", status=503, exit=4),

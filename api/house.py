@@ -83,3 +83,5 @@ class House:
     readiness: Callable[[], Awaitable[list[Part]]]
     #: Starts what would otherwise start with the first question (the local model).
     warm: Callable[[], Coroutine[None, None, None]]
+    #: Why changed policy files are not in force, None where all are.
+    policy_fault: Callable[[], str | None] = lambda: None

@@ -273,6 +273,60 @@ class ThreadsOut(Told):
     threads: list[str]
 
 
+class CheckedOut(Told):
+    """What the rails make of one row of `policy check`."""
+
+    id: str | int
+    action: Literal["allow", "redact", "refuse", "quarantine"]
+    #: The rail that decided, "undecided" where one failed; null where every rail allowed.
+    rail: str | None
+    #: That rail's score, higher is worse; null where it gives none.
+    score: float | None
+    #: What to go on with: the text, the masked text, or "".
+    text: str
+    #: The row's share of the time that its batch took, milliseconds.
+    ms: Annotated[float, Field(ge=0)]
+
+
+class OpinionOut(Told):
+    """What one rail said about a text."""
+
+    rail: str
+    mode: Literal["enforce", "shadow"]
+    decision: Literal["allow", "mask", "block"]
+    code: str
+    score: float | None
+    #: The score from which it blocks; null where it gives none.
+    blocks_from: float | None
+    ms: Annotated[float, Field(ge=0)]
+
+
+class ExplainedOut(CheckedOut):
+    """The decision about one text, and what every rail of the hop said."""
+
+    hop: Literal["question", "document", "evidence", "finding", "answer"]
+    code: str
+    policy: str
+    opinions: list[OpinionOut]
+    #: What whoever asked is told, by language; empty where nothing was refused.
+    refusal: dict[str, str]
+
+
+class PolicyOut(Told):
+    """The policy in force at a place; a rail's parameters are those of its rule."""
+
+    policy: str
+    tenant: str
+    collections: list[str]
+    channel: str
+    #: Why changed files are not in force; null where all are.
+    fault: str | None
+    hops: dict[str, list[dict[str, JsonValue]]]
+    #: What a model on somebody else's server does not get to see; other policies may add to it.
+    hosted: dict[str, JsonValue]
+    refusal: dict[str, dict[str, str]]
+
+
 class ProblemOut(BaseModel):
     """An RFC 9457 problem; `code` is stable, `detail` says what to do."""
 
@@ -430,6 +484,9 @@ PUBLISHED: dict[str, type[BaseModel]] = {
     "thread": ThreadOut,
     "status": StatusOut,
     "ready": ReadyOut,
+    "policy": PolicyOut,
+    "policy_check": CheckedOut,
+    "policy_explain": ExplainedOut,
     "problem": ProblemOut,
 }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.auth import Caller
+from api.auth import HTTP, Caller
 from api.schemas import HitsOut, hits_out
 from ingest.records import Scope
 
@@ -37,4 +37,4 @@ async def search(asked: SearchRequest, request: Request, caller: Caller) -> Hits
         groups=caller.groups,
         documents=None if asked.documents is None else tuple(asked.documents),
     )
-    return hits_out(await agent.search(asked.query, scope=scope, limit=asked.limit))
+    return hits_out(await agent.search(asked.query, scope=scope, limit=asked.limit, channel=HTTP))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ingest.providers import name_of, providers
+from ingest.providers import OTHER, is_elsewhere, name_of, providers
 
 #: Names of tenants and collections: short, lower case, no separators that a path or a filter would read.
 NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
@@ -74,6 +74,8 @@ class ApiSettings(BaseSettings):
     """Longest wait for it."""
     model_sees_images: bool = False
     """Whether it reads page images; then it is also the eyes."""
+    model_is_ours: bool | None = None
+    """Whether its server is ours; if not, it is asked with personal data masked. None: its address tells."""
     model_no_think: bool = False
     """Send `/no_think` with every request: wanted by the Nemotron family, whose default differs by host."""
     parser_url: str | None = None
@@ -122,3 +124,10 @@ class ApiSettings(BaseSettings):
     def served_by(self) -> str | None:
         """The provider's row: as set, else as the address tells; None where no server is named."""
         return (self.provider or name_of(self.model_url)) if self.model_url else None
+
+    @property
+    def model_elsewhere(self) -> bool:
+        """Whether the model's server is somebody else's."""
+        if self.model_is_ours is not None or self.model_url is None:
+            return self.model_is_ours is False
+        return is_elsewhere(self.model_url, self.served_by or OTHER)

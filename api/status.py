@@ -53,7 +53,7 @@ async def status_of(house: House, *, scope: Scope) -> StatusOut:
         pages=sum(d.pages for d in documents),
         chunks=sum(d.chunks for d in documents),
         samples=_samples(documents),
-        off=off(has),
+        off=[*off(has), *_refused_policies(house)],
     )
 
 
@@ -90,6 +90,14 @@ def off(has: Capabilities) -> list[OffOut]:
             )
         )
     return lacks
+
+
+def _refused_policies(house: House) -> list[OffOut]:
+    fault = house.policy_fault()
+    if fault is None:
+        return []
+    told = "The changed policies: what is wrong in them leaves those before in force."
+    return [OffOut(what=f"{told} {fault}", how="pagewarden doctor    (looks at the files as they are now)")]
 
 
 def _samples(documents: Sequence[Document]) -> list[str]:

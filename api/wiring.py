@@ -7,9 +7,10 @@ Imports are inside, so that `--help`, `models` and `doctor` pay for none of them
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,8 +23,11 @@ from ingest.errors import IngestError, Locked, Unscreened
 from ingest.records import Document, Outcome, Scope
 
 if TYPE_CHECKING:
+    from api.masked import Hosting
     from api.writer import LocalModel
-    from guardrails.nemo import Rails
+    from guardrails.effective import Bound, Effective
+    from guardrails.topics import Embedder
+    from ingest.embed import OnnxEmbedder
     from ingest.eyes import Eyes
     from ingest.index import Index
     from ingest.library import Library
@@ -55,6 +59,7 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
     from agent.run import GuardedAgent
     from agent.settings import AgentSettings
     from agent.threads import Threads
+    from ingest.embed import OnnxEmbedder
     from ingest.settings import IngestSettings
 
     confirm()
@@ -62,14 +67,18 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as closing:
         closing.enter_context(_owned(settings))
-        rails = _rails(settings, closing)
+        embedder = OnnxEmbedder(*models[0], threads=reading.threads, batch=reading.embed_batch)
+        policies = _policies(settings, closing, embedder=lambda: embedder)
         writer = _writer(settings, weights, reading)
         if writer is not None:
             closing.push_async_callback(writer.close)
-        stock = await _stock(settings, closing, models, rails=rails, writer=writer, reading=reading)
+        model = _asked(settings, writer, policies)
+        stock = await _stock(
+            settings, closing, models[1], embedder=embedder, policies=policies, writer=model, reading=reading
+        )
         threads = await closing.enter_async_context(Threads.open(settings.home / "threads.sqlite"))
         agent = GuardedAgent(
-            library=stock.library, rails=rails, model=writer, settings=AgentSettings(), threads=threads
+            library=stock.library, rails=policies, model=model, settings=AgentSettings(), threads=threads
         )
         has = Capabilities(
             profile="served" if settings.qdrant_url else "embedded",
@@ -78,13 +87,14 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
             reasoning="quotes" if writer is None else writer.writes_as,
             model=None if writer is None else writer.name,
         )
-        parts = _Readiness(index=stock.index, writer=writer, policy=settings.policy, vision=has.vision)
+        parts = _Readiness(index=stock.index, writer=writer, policies=policies, vision=has.vision)
         yield House(
             agent=agent,
             shelf=_Shelf(stock.pipeline, stock.registry),
             capabilities=has,
             readiness=parts.tell,
             warm=parts.warm,
+            policy_fault=lambda: policies.fault,
         )
 
 
@@ -101,22 +111,20 @@ class _Stock:
 async def _stock(
     settings: ApiSettings,
     closing: AsyncExitStack,
-    models: tuple[tuple[Path, Path], tuple[Path, Path]],
+    reranking: tuple[Path, Path],
     *,
-    rails: Rails,
-    writer: LocalModel | ServedModel | None,
+    embedder: OnnxEmbedder,
+    policies: Effective,
+    writer: LanguageModel | None,
     reading: IngestSettings,
 ) -> _Stock:
     """Open index, registry and reader, and put library and pipeline over them."""
-    from ingest.embed import OnnxEmbedder
     from ingest.library import Shelves
     from ingest.pipeline import Pipeline
     from ingest.reading import Reader
     from ingest.registry import Registry
     from ingest.rerank import OnnxReranker
 
-    embedding, reranking = models
-    embedder = OnnxEmbedder(*embedding, threads=reading.threads, batch=reading.embed_batch)
     index = await _index(settings, vector_name=embedder.name, dimensions=embedder.dimensions)
     closing.push_async_callback(index.close)
     registry = Registry.open(settings.home / "registry.sqlite")
@@ -143,24 +151,68 @@ async def _stock(
         index=index,
         registry=registry,
         files=files,
-        screen=DocumentScreen(rails),
+        screen=DocumentScreen(policies),
         settings=reading,
     )
     await pipeline.recover()
     return _Stock(index=index, registry=registry, library=library, pipeline=pipeline)
 
 
-def _rails(settings: ApiSettings, closing: AsyncExitStack) -> Rails:
+def _policies(
+    settings: ApiSettings, closing: AsyncExitStack, *, embedder: Callable[[], Embedder]
+) -> Effective:
     from guardrails.audit import Audit
+    from guardrails.effective import Effective
+    from guardrails.errors import PolicyError
     from guardrails.nemo import Rails
-    from guardrails.policy import load
     from guardrails.settings import GuardrailsSettings
 
     guarding = GuardrailsSettings()
+    if guarding.policies is not None and not guarding.policies.is_file():
+        raise PolicyError(
+            f"PAGEWARDEN_GUARDRAILS_POLICIES names {guarding.policies}, and there is no such file."
+        )
     audit = Audit(guarding.audit) if guarding.audit else None
     if audit is not None:
         closing.callback(audit.close)
-    return Rails(load(settings.policy), audit=audit, rail_timeout_s=guarding.rail_timeout_s)
+    return Effective(
+        settings.policy,
+        guarding.policies or settings.home / "policies.yaml",
+        rails=partial(Rails, audit=audit, rail_timeout_s=guarding.rail_timeout_s, embedder=embedder),
+    )
+
+
+@asynccontextmanager
+async def open_policies(settings: ApiSettings) -> AsyncGenerator[Effective]:
+    """Open the rails as the house has them, without its library. Raises PolicyError, WeightsMissing."""
+    prepare()
+    from ingest.embed import OnnxEmbedder
+    from ingest.settings import IngestSettings
+    from ingest.weights import Weights
+
+    reading = IngestSettings()
+
+    @cache
+    def embedder() -> Embedder:
+        files = _onnx(Weights(settings.weights), EMBEDDER)
+        return OnnxEmbedder(*files, threads=reading.threads, batch=reading.embed_batch)
+
+    async with AsyncExitStack() as closing:
+        yield _policies(settings, closing, embedder=embedder)
+
+
+async def held_collections(settings: ApiSettings) -> tuple[str, ...]:
+    """Return the collections that a caller of the house may read, without opening its index."""
+    from ingest.registry import Registry
+
+    held: tuple[str, ...] = ()
+    if (settings.home / "registry.sqlite").is_file():
+        registry = Registry.open(settings.home / "registry.sqlite")
+        try:
+            held = await registry.collections(tenant=settings.tenant)
+        finally:
+            await registry.close()
+    return tuple(sorted({settings.collection, *held}))
 
 
 async def try_library(settings: ApiSettings) -> None:
@@ -176,26 +228,28 @@ async def try_library(settings: ApiSettings) -> None:
 class DocumentScreen:
     """The rails as ingestion knows them: a code for each text that may not be shelved."""
 
-    def __init__(self, rails: Rails) -> None:
-        self._rails = rails
+    def __init__(self, policies: Effective) -> None:
+        self._policies = policies
 
-    async def screen(self, texts: Sequence[str]) -> list[str | None]:
+    async def screen(self, texts: Sequence[str], *, tenant: str, collection: str) -> list[str | None]:
         """Return None for what may be shelved, else the rail's code. Masking happens on the way out.
 
         Raises Unscreened for what is still undecided when asked alone: a rail that ran out of time says
         nothing about the file.
         """
-        codes = await self._codes(texts)
+        rails = self._policies.rails_for(tenant=tenant, collections=(collection,), channel="ingest")
+        codes = await _codes(rails, texts)
         for place, code in enumerate(codes):
             if code == "undecided":
-                (codes[place],) = await self._codes([texts[place]])
+                (codes[place],) = await _codes(rails, [texts[place]])
             if codes[place] == "undecided":
                 raise Unscreened("The rails came to no decision, so nothing was shelved. Add the file again.")
         return codes
 
-    async def _codes(self, texts: Sequence[str]) -> list[str | None]:
-        verdicts = await self._rails.screen("document", texts)
-        return [None if verdict.allowed else verdict.code for verdict in verdicts]
+
+async def _codes(rails: Bound, texts: Sequence[str]) -> list[str | None]:
+    verdicts = await rails.screen("document", texts)
+    return [None if verdict.allowed else verdict.code for verdict in verdicts]
 
 
 class _Shelf:
@@ -231,14 +285,14 @@ class _Shelf:
 class _Readiness:
     index: Index
     writer: LocalModel | ServedModel | None
-    policy: str
+    policies: Effective
     vision: str
 
     async def tell(self) -> list[Part]:
         """Look at each part; a part at fault says why."""
         return [
             await self._library(),
-            Part(name="rails", ok=True, detail=self.policy),
+            self._rails(),
             Part(name="eyes", ok=True, detail=self.vision),
             self._writer(),
         ]
@@ -248,6 +302,16 @@ class _Readiness:
             return Part(name="library", ok=True, detail=f"{await self.index.count()} chunks")
         except IngestError as error:
             return Part(name="library", ok=False, detail=error.detail)
+
+    def _rails(self) -> Part:
+        """Tell of changed policies that are wrong and not used; those before them stand, so it is ready."""
+        fault = self.policies.fault
+        told = (
+            f"{self.policies.label}; changed files are not in force: {fault}"
+            if fault
+            else self.policies.label
+        )
+        return Part(name="rails", ok=True, detail=told)
 
     def _writer(self) -> Part:
         if self.writer is None:
@@ -338,6 +402,30 @@ def _writer(
             )
         case "quotes":
             return None
+
+
+def _asked(
+    settings: ApiSettings, writer: LocalModel | ServedModel | None, policies: Hosting
+) -> LanguageModel | None:
+    """Return the writer as everybody asks it: without personal data, where its server is not ours.
+
+    Raises PolicyError where pictures are to go to such a server and a policy withholds them.
+    """
+    from api.masked import MaskedModel
+    from guardrails.errors import PolicyError
+    from ingest.providers import is_elsewhere, name_of
+
+    parser = settings.parser_url
+    seers = {"PAGEWARDEN_PARSER_URL": parser is not None and is_elsewhere(parser, name_of(parser))}
+    elsewhere = writer is not None and writer.writes_as == "served" and settings.model_elsewhere
+    seers["PAGEWARDEN_MODEL_SEES_IMAGES"] = elsewhere and settings.model_sees_images
+    named = [name for name, sees in seers.items() if sees]
+    if named and not policies.sends_pictures():
+        raise PolicyError(
+            f"A policy withholds pictures from servers that are not ours: unset {' and '.join(named)}, or "
+            "serve the model yourself (PAGEWARDEN_MODEL_IS_OURS=true where its address does not tell)."
+        )
+    return MaskedModel(writer, policies) if writer is not None and elsewhere else writer
 
 
 def _chosen(settings: ApiSettings, weights: Weights) -> Literal["served", "local", "quotes"]:

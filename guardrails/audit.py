@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,28 +23,36 @@ class Audit:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
-    def record(self, texts: Sequence[str], verdicts: Sequence[Verdict], *, who: str) -> None:
-        """Append one line for each text. Raises OSError."""
+    def record(self, texts: Sequence[str], verdicts: Sequence[Verdict], *, who: str, trace: str = "") -> None:
+        """Append a line a text, and one a rail in shadow that would have acted. Raises OSError."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        lines = "".join(
-            json.dumps(
-                {
-                    "time": now,
-                    "who": who,
-                    "policy": verdict.policy,
-                    "hop": verdict.hop,
-                    "rail": verdict.rail,
-                    "code": verdict.code,
-                    "decision": verdict.decision,
-                    "sha256": hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest(),
-                }
-            )
-            + "\n"
+        told = "".join(
+            json.dumps({"time": now, "who": who, "trace": trace} | line) + "\n"
             for text, verdict in zip(texts, verdicts, strict=True)
-        ).encode()
+            for line in _lines(text, verdict)
+        )
+        lines = told.encode()
         while lines:
             lines = lines[os.write(self._file, lines) :]
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def _lines(text: str, verdict: Verdict) -> Iterator[dict[str, object]]:
+    named: dict[str, object] = {"policy": verdict.policy, "hop": verdict.hop}
+    digest = hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
+    said = (
+        ("enforced", verdict.rail, verdict.code, verdict.decision, verdict.score),
+        *(("shadow", one.rail, one.code, one.decision, one.score) for one in verdict.shadow),
+    )
+    for mode, rail, code, decision, score in said:
+        yield named | {
+            "mode": mode,
+            "rail": rail,
+            "code": code,
+            "decision": decision,
+            "score": score,
+            "sha256": digest,
+        }

@@ -21,7 +21,7 @@ _LOOKALIKES = (
     "аa вb еe ѕs іi јj кk мm нh оo рp сc тt уy хx ԁd ԛq ԝw ѡw һh ӏl ьb зz гr пn ёe ґr ғf ԍg ѵv "
     "αa βb εe ζz ηn ιi κk νv οo ρp τt υu χx γy σo ωw δd θo λl μu πn ϲc ϳj ϱp "
     "օo ոn սu հh ցg ղn զq ե't աw ſs ıi ȷj ɑa ɡg ɩi ɪi ʀr ʙb ᴀa ᴄc ᴅd ᴇe ꜰf ɢg ʜh ᴊj ᴋk "
-    "ʟl ᴍm ɴn ᴏo ᴘp ꞯq ꜱs ᴛt ᴜu ᴠv ᴡw ʏy ᴢz "
+    "ʐz ʑz ƶz ȥz ʟl ᴍm ɴn ᴏo ᴘp ꞯq ꜱs ᴛt ᴜu ᴠv ᴡw ʏy ᴢz "
     "ɐa ǝe ɹr ʇt ʌv ʍw ʎy ᴉi ɥh ɯm ᖯb ɔc ɟf ƃg "
     "ʞk łl øo đd ħh ŧt ɨi ƅb ɗd ɓb ƙk ƥp ƭt ʋv ƴy ɠg ɦh ꓐb ꓑp ꓒd ꓓd ꓔt ꓖg ꓗk ꓙj ꓚc ꓜz ꓝf "
     "ꓟm ꓠn ꓡl ꓢs ꓣr ꓦv ꓧh ꓪw ꓫx ꓬy ꓮa ꓰe ꓲi ꓳo ꓴu"
@@ -31,8 +31,21 @@ _FOLD |= {base + i: chr(97 + i) for base in (0x1F1E6, 0x1F170, 0x1F150) for i in
 _FOLD |= {0xE0020 + i: chr(0x20 + i) for i in range(95)}
 _ROT13 = str.maketrans("abcdefghijklmnopqrstuvwxyz", "nopqrstuvwxyzabcdefghijklm")
 _LEET = str.maketrans("0134579@$!|+8", "oieastgasiitb")
+#: The same without the signs that also end a sentence; a 1 is an i or an l.
+_LEET_TEXTS = tuple(str.maketrans("0134579@$8", f"o{one}eastgasb") for one in "il")
 #: A word with digits or signs inside, as leet has them and prose has not.
 _LEET_WORD = re.compile(r"(?<!\w)(?=\S{0,40}[a-z])(?=\S{0,40}[01345789@$!|])[a-z0-9@$!|+]{4,}", re.I)
+#: Of a text in leet this share of its words has them; of a parts list, less.
+_LEET_SHARE = 0.3
+#: Letters parted by one sign and its like ("i-g-n-o-r-e", "i g n o r e").
+_PARTED = re.compile(r"(?<![a-z0-9])[a-z0-9](?:([ .*_|/-])[a-z0-9](?:\1[a-z0-9])*)(?![a-z0-9])")
+_LEAST_PARTED = 7
+_PICTURES = re.compile("[\u2190-\u2bff\U0001f000-\U0001faff]")
+_PICTURE_INSIDE = re.compile(f"(?<=[a-z]){_PICTURES.pattern}+(?=[a-z])")
+#: Words that no forward text has.
+_BACKWARDS = re.compile(
+    r"\b(?:eht|uoy|ruoy|siht|taht|htiw|era|lliw|tpmorp|metsys|erongi|laever|snoitcurtsni|suoiverp|selur)\b"
+)
 _LONG_TOKEN = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 #: base64 wrapped into lines.
 _WRAPPED = re.compile(r"(?<=[A-Za-z0-9+/]{16})\r?\n(?=[A-Za-z0-9+/=])")
@@ -58,6 +71,20 @@ def folded(text: str) -> str:
 def letters(text: str) -> str:
     """Return nothing but the letters a to z of a folded text."""
     return re.sub(r"[^a-z]+", "", text)
+
+
+def worded(plain: str) -> Iterator[str]:
+    """Yield readings of a folded text that keep its words apart: leet, parted letters, pictures, reversed."""
+    if _BACKWARDS.search(plain):
+        yield plain[::-1]
+    if _PICTURE_INSIDE.search(plain):
+        yield _PICTURES.sub("", plain)
+    parted = [match.group() for match in _PARTED.finditer(plain)]
+    if sum(len(run) >= _LEAST_PARTED for run in parted) >= 2:
+        yield re.sub(r"\s{2,}", " ", _PARTED.sub(lambda run: run.group()[::2], plain))
+    if len(_LEET_WORD.findall(plain)) >= max(1, _LEET_SHARE * len(plain.split())):
+        for letters_for in _LEET_TEXTS:
+            yield plain.translate(letters_for)
 
 
 def disguised(text: str) -> Iterator[str]:

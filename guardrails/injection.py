@@ -2,7 +2,8 @@
 
 A deterministic floor, tuned to keep quiet: text that merely talks about injections or instructions passes,
 and only an order aimed at the reader counts. One strong phrase is enough; a weak one needs a second one.
-What a text says in disguise (`disguise.py`) is held against the strong cores alone, without blanks.
+What a text says in disguise (`disguise.py`) is held against the strong cores without blanks, and where the
+disguise keeps the words apart, against all phrases.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ _ORDERS = (
     r"(?:instructions?|directions?|directives?|prompts?|rules?|guidelines?|guidance|commands?|orders"
     r"|constraints|restrictions"
     r"|polic(?:y|ies)|programming|training|guardrails?|protocols?|safeguards|limitations|conversations?"
-    r"|messages?|context"
+    r"|messages|context"
     r"|texts?|content|statements?|tasks?|assignments?|queries|requests?|settings|configurations?)"
 )
 _OWN = (
@@ -106,6 +107,14 @@ _BAD = (
 )
 
 _PHRASES = (
+    # People write it to each other as well ("ignore my previous message"): alone it is no attack.
+    _phrase(
+        "override",
+        0.5,
+        "message",
+        rf"{_DROP} {_FILL}(?:{_EARLIER}|last) message",
+        order=True,
+    ),
     # -- override: drop what you were told
     _phrase(
         "override", 1.0, "ignore|disregard|forget|overr|bypass|discard|abandon|neglect|dismiss|erase|aside"
@@ -500,6 +509,8 @@ def inspect(text: str) -> Finding:
         hidden = _said(disguise.folded(part))
         if hidden.score >= 1.0:
             return hidden
+    if any(_said(reading).score >= 1.0 for reading in disguise.worded(plain)):
+        return Finding(score=1.0, code="disguised")
     return finding
 
 

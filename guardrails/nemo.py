@@ -9,11 +9,14 @@ Our own TaskGroup runs the rails side by side because NeMo's `parallel` lets a t
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import secrets
+import time
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -21,17 +24,22 @@ from guardrails.audit import Audit
 from guardrails.classifier import Classifier, Scores, Shipped
 from guardrails.errors import PolicyError
 from guardrails.guard import GuardModel, Judge
+from guardrails.names import by_rules
+from guardrails.ner import by_model
 from guardrails.policy import (
     ClassifierRule,
     ExfiltrationRule,
+    GroundedRule,
     GuardModelRule,
     HiddenUnicodeRule,
     OverrideRule,
     PersonalRule,
     Policy,
     Rule,
+    ScriptsRule,
     SecretsRule,
     SizeRule,
+    TopicsRule,
 )
 from guardrails.rails import (
     ALLOW,
@@ -46,8 +54,10 @@ from guardrails.rails import (
     Secrets,
     Size,
 )
-from guardrails.records import Hop, Verdict
+from guardrails.records import Hop, Mode, Opinion, Verdict
+from guardrails.scripts import Scripts
 from guardrails.settings import assert_telemetry_off
+from guardrails.topics import Embedder, Topics
 
 _LOG = logging.getLogger(__name__)
 _CONFIG = Path(__file__).parent / "config"
@@ -62,13 +72,16 @@ class _Decided:
 
     ruling: Ruling
     rail: str | None
+    #: What rails in shadow would have done.
+    shadow: tuple[Opinion, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
 class _Call:
-    """The texts behind one ticket, and what was decided about them."""
+    """The texts behind one ticket, the rails of their hop, and what was decided."""
 
-    hop: Hop
+    rails: Sequence[Rail]
+    shadow: Sequence[Rail]
     passages: tuple[Passage, ...]
     decided: list[_Decided] = field(default_factory=list)
 
@@ -164,6 +177,7 @@ class Rails:
         policy: Policy,
         *,
         judge: Judge | None = None,
+        embedder: Callable[[], Embedder] | None = None,
         scores: Scores | None = None,
         audit: Audit | None = None,
         rail_timeout_s: float = 5.0,
@@ -172,47 +186,75 @@ class Rails:
     ) -> None:
         """Build the rails of `policy` (or take `rails` as given) and NeMo around them.
 
-        `scores` stands in for the shipped classifier, one for all hops. Raises TelemetryOn, and PolicyError
-        where the policy wants a guard model and there is no judge.
+        `embedder` is called when a policy names topics; `scores` stands in for the shipped classifier, one
+        for all hops and policies. Raises TelemetryOn, and PolicyError where the policy wants what there is
+        not: a guard model without a judge, topics without an embedder.
         """
-        self.policy = policy
-        scores = scores or Shipped()
-        self._rails = rails or {
-            hop: tuple(_built(rule, judge=judge, scores=scores) for rule in rules)
-            for hop, rules in policy.hops.items()
-        }
+        self._built = partial(_built, judge=judge, embedder=embedder, scores=scores or Shipped())
+        self._take(policy, rails)
         self._audit = audit
         self._rail_timeout_s = rail_timeout_s
         self._calls: dict[str, _Call] = {}
         self._engine = engine(self._judge_call)
 
+    def _take(self, policy: Policy, rails: dict[Hop, Sequence[Rail]] | None = None) -> None:
+        self.policy = policy
+        self._rails = rails or {hop: self._of(rules, "enforce") for hop, rules in policy.hops.items()}
+        self._shadow = {hop: self._of(rules, "shadow") for hop, rules in policy.hops.items()}
+
+    def _of(self, rules: Sequence[Rule], mode: Mode) -> Sequence[Rail]:
+        return tuple(self._built(rule) for rule in rules if rule.mode == mode and rule.rail != "grounded")
+
+    def under(self, policy: Policy) -> Rails:
+        """Return rails of another policy around the same NeMo, which takes half a second to build.
+
+        Raises PolicyError where the policy wants what there is not.
+        """
+        other = copy.copy(self)
+        other._take(policy)
+        return other
+
     async def screen(
-        self, hop: Hop, texts: Sequence[str], *, released: str = "", who: str = ""
+        self,
+        hop: Hop,
+        texts: Sequence[str],
+        *,
+        released: str = "",
+        who: str = "",
+        trace: str = "",
+        groups: Collection[str] = (),
     ) -> tuple[Verdict, ...]:
         """Return one verdict for each text, in order.
 
         `released` is what the reader of an answer already has, with the blanks that part it from the new
-        sentence: rails see both together, the verdict's text is the new sentence alone. Never raises but
+        sentence: rails see both together, the verdict's text is the new sentence alone. `groups` are those of
+        whoever will read it. Never raises but
         for cancellation; whatever else happens, what is undecided is blocked.
         """
         if not texts:
             return ()
         verdicts = tuple(self._verdict(hop, _Decided(ruling=_UNDECIDED, rail=None), "") for _ in texts)
         try:
-            decided = await self._decide(hop, tuple(Passage(text=text, released=released) for text in texts))
+            decided = await self._decide(
+                hop, tuple(Passage(text=text, released=released, groups=frozenset(groups)) for text in texts)
+            )
             answers = tuple(self._verdict(hop, one, text) for one, text in zip(decided, texts, strict=True))
             if self._audit:
-                self._audit.record(texts, answers, who=who)
+                self._audit.record(texts, answers, who=who, trace=trace)
             verdicts = answers
         except Exception as error:  # the one place: whatever it is, the texts stay where they are
-            _LOG.error("%s: %d texts undecided: %s", hop, len(texts), type(error).__name__)
+            _LOG.error("%s: %d texts undecided: %s", hop, len(texts), _kinds(error))
         return verdicts
 
     async def _decide(self, hop: Hop, passages: tuple[Passage, ...]) -> Sequence[_Decided]:
         """Have NeMo judge the passages; believe the verdicts only as far as its answer bears them out."""
-        ticket, call = f"t{secrets.token_hex(16)}", _Call(hop=hop, passages=passages)
+        shadow = self._shadow.get(hop, ())
+        ticket, call = (
+            f"t{secrets.token_hex(16)}",
+            _Call(rails=self._rails[hop], shadow=shadow, passages=passages),
+        )
         self._calls[ticket] = call
-        rails = len(self._rails[hop])
+        rails = len(self._rails[hop]) + bool(shadow)
         try:
             async with asyncio.timeout(self._rail_timeout_s * (rails + 1) + _NEMO_TIMEOUT_S):
                 reply = await self._engine.check(hop, ticket)
@@ -226,17 +268,79 @@ class Rails:
     async def _judge_call(self, ticket: str) -> str:
         """NeMo's action: judge the ticket's texts, return the ballot that NeMo is to bring back."""
         call = self._calls[ticket]
-        call.decided = await self._judge(self._rails[call.hop], call.passages)
+        async with asyncio.TaskGroup() as group:
+            heeded = group.create_task(self._judge(call.rails, call.passages))
+            aside = group.create_task(self._opinions(call.shadow, call.passages, "shadow"))
+        call.decided = [
+            replace(one, shadow=tuple(o for o in opinions if o.decision != "allow"))
+            for one, opinions in zip(heeded.result(), aside.result(), strict=True)
+        ]
         return _ballot(ticket, call.decided)
+
+    def grounded(self, text: str, lack: str, *, who: str = "", trace: str = "") -> Verdict:
+        """Put on record what verifying said of a sentence: `lack` is what it lacks, "" for nothing.
+
+        What cannot be put on record does not stand.
+        """
+        ruling = Ruling(decision="block", code=lack) if lack else ALLOW
+        verdict = self._verdict("answer", _Decided(ruling=ruling, rail="grounded" if lack else None), text)
+        try:
+            if self._audit:
+                self._audit.record([text], [verdict], who=who, trace=trace)
+        except OSError as error:
+            _LOG.error("grounded: a sentence undecided: %s", type(error).__name__)
+            return self._verdict("answer", _Decided(ruling=_UNDECIDED, rail=None), "")
+        return verdict
+
+    async def explain(self, hop: Hop, text: str) -> tuple[Opinion, ...]:
+        """Ask every rail of a hop about one text, one after the other, and return what each said.
+
+        Rewriting rails see the text as it came. A rail that fails is "undecided", and blocks.
+        """
+        found: list[Opinion] = []
+        modes: tuple[tuple[Mode, Sequence[Rail]], ...] = (
+            ("enforce", self._rails[hop]),
+            ("shadow", self._shadow.get(hop, ())),
+        )
+        for mode, rails in modes:
+            for rail in rails:
+                (opinions,) = await self._opinions([rail], [Passage(text=text)], mode)
+                found += opinions
+        return tuple(found)
+
+    async def _opinions(
+        self, rails: Sequence[Rail], passages: Sequence[Passage], mode: Mode
+    ) -> list[tuple[Opinion, ...]]:
+        """Return for each passage what each rail says; none can fail, and none is heeded here."""
+        tasks = [asyncio.create_task(self._timed(rail, passages)) for rail in rails]
+        try:
+            if tasks:
+                await asyncio.wait(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        columns = [
+            [_opinion(rail, ruling, mode, ms) for ruling in rulings]
+            for rail, task in zip(rails, tasks, strict=True)
+            for rulings, ms in [
+                task.result()
+                if not task.cancelled() and task.exception() is None
+                else ([_UNDECIDED] * len(passages), self._rail_timeout_s * 1000)
+            ]
+        ]
+        return [tuple(column[place] for column in columns) for place in range(len(passages))]
+
+    async def _timed(self, rail: Rail, passages: Sequence[Passage]) -> tuple[Sequence[Ruling], float]:
+        start = time.perf_counter()
+        rulings = await self._closing(rail, passages)
+        return rulings, (time.perf_counter() - start) * 1000
 
     async def _judge(self, rails: Sequence[Rail], passages: tuple[Passage, ...]) -> list[_Decided]:
         """Run what blocks side by side, then what rewrites one after another on what is left."""
         blocking = [rail for rail in rails if not rail.rewrites]
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._closing(rail, passages)) for rail in blocking]
         decided = [_Decided(ruling=ALLOW, rail=None)] * len(passages)
-        for rail, task in zip(blocking, tasks, strict=True):
-            decided = [_first_block(*pair, rail.name) for pair in zip(decided, task.result(), strict=True)]
+        for rail, rulings in zip(blocking, await self._rulings(blocking, passages), strict=True):
+            decided = [_first_block(*pair, rail.name) for pair in zip(decided, rulings, strict=True)]
         for rail in rails:
             if rail.rewrites:
                 decided = await self._rewritten(rail, decided, passages)
@@ -251,22 +355,34 @@ class Rails:
             Passage(
                 text=decided[i].ruling.text if decided[i].ruling.decision == "mask" else passages[i].text,
                 released=passages[i].released,
+                groups=passages[i].groups,
             )
             for i in left
         ]
         if not left:
             return decided
         after = list(decided)
-        for i, ruling in zip(left, await self._closing(rail, now), strict=True):
+        (rulings,) = await self._rulings([rail], now)
+        for i, ruling in zip(left, rulings, strict=True):
             if ruling.decision != "allow":
                 after[i] = _Decided(ruling=ruling, rail=rail.name)
         return after
 
+    async def _rulings(self, rails: Sequence[Rail], passages: Sequence[Passage]) -> list[Sequence[Ruling]]:
+        """Let rails rule side by side, each in its own task: one that cancels that is no caller leaving."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._closing(rail, passages)) for rail in rails]
+        if any(task.cancelled() for task in tasks):
+            raise RuntimeError("a rail cancelled itself")
+        return [task.result() for task in tasks]
+
     async def _closing(self, rail: Rail, passages: Sequence[Passage]) -> Sequence[Ruling]:
         """Return the rail's rulings; raise if it is late, or says too little or something unheard of."""
         with _Named(rail.name):
-            async with asyncio.timeout(self._rail_timeout_s):
+            async with asyncio.timeout(self._rail_timeout_s) as limit:
                 rulings = await _unless_it_cancels_itself(rail, passages)
+            if limit.expired():  # it swallowed its cancellation and ruled too late
+                raise TimeoutError
             if len(rulings) != len(passages) or not all(_is_lawful(rail, ruling) for ruling in rulings):
                 raise ValueError("rulings out of order")
         return rulings
@@ -281,7 +397,28 @@ class Rails:
             code=ruling.code,
             text=left,
             policy=self.policy.label,
+            score=None if ruling.decision == "allow" else ruling.score,
+            shadow=decided.shadow,
+            refusal=self.policy.words(ruling.code) if ruling.decision == "block" else {},
         )
+
+
+def _opinion(rail: Rail, ruling: Ruling, mode: Mode, ms: float) -> Opinion:
+    return Opinion(
+        rail=rail.name,
+        mode=mode,
+        decision=ruling.decision,
+        code=ruling.code,
+        score=ruling.score,
+        ms=round(ms, 3),
+    )
+
+
+def _kinds(error: BaseException) -> str:
+    """Name what went wrong by type alone; of a group, each of its kinds."""
+    if not isinstance(error, BaseExceptionGroup):
+        return type(error).__name__
+    return ", ".join(sorted({_kinds(one) for one in error.exceptions}))
 
 
 class _Named:
@@ -293,10 +430,10 @@ class _Named:
     def __enter__(self) -> None:
         """Begin."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Log a failure."""
-        if kind is not None and kind is not asyncio.CancelledError:
-            _LOG.error("rail %s failed: %s", self._rail, kind.__name__)
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            _LOG.error("rail %s failed: %s", self._rail, _kinds(error))
 
 
 async def _unless_it_cancels_itself(rail: Rail, passages: Sequence[Passage]) -> Sequence[Ruling]:
@@ -355,7 +492,9 @@ def _agrees(reply: Reply, ticket: str, decided: Sequence[_Decided]) -> bool:
             return False
 
 
-def _built(rule: Rule, *, judge: Judge | None, scores: Scores) -> Rail:
+def _built(
+    rule: Rule, *, judge: Judge | None, embedder: Callable[[], Embedder] | None, scores: Scores
+) -> Rail:
     """Build the rail that a policy's rule asks for."""
     match rule:
         case SizeRule():
@@ -370,10 +509,30 @@ def _built(rule: Rule, *, judge: Judge | None, scores: Scores) -> Rail:
         case SecretsRule():
             return Deterministic(Secrets(canaries=rule.canaries, min_entropy=rule.min_entropy))
         case PersonalRule():
-            return Deterministic(Personal(rule.kinds))
+            # A model that reads the text is too slow for the event loop.
+            reads = rule.names == "model"
+            personal = Personal(rule.kinds, groups=rule.groups, names=by_model() if reads else by_rules)
+            return Deterministic(personal, inline_chars=0) if reads else Deterministic(personal)
         case GuardModelRule():
             if judge is None:
                 raise PolicyError("The policy asks for a guard model, and no model server is set.")
             return GuardModel(judge, allowed=rule.allowed)
+        case GroundedRule():
+            raise PolicyError("Whether a sentence is grounded is for the agent to say: it has the evidence.")
+        case ScriptsRule():
+            return Deterministic(Scripts(allowed=rule.allowed, max_foreign=rule.max_foreign))
+        case TopicsRule():
+            if embedder is None and rule.wants_embedder:
+                raise PolicyError(
+                    "The policy names topics by example, and there is no embedder to compare with."
+                )
+            return Topics(
+                embedder() if embedder is not None and rule.wants_embedder else None,
+                allowed=rule.allowed,
+                refused=rule.refused,
+                refused_words=rule.refused_words,
+                near=rule.near,
+                near_refused=rule.near_refused,
+            )
         case ClassifierRule():
             return Classifier(scores, thresholds=rule.thresholds)

@@ -10,13 +10,16 @@ import asyncio
 import html
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log2
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 from guardrails import injection, personal
+from guardrails.names import Names, by_rules
 from guardrails.personal import Kind, Treatment
 from guardrails.records import Decision
 
@@ -31,6 +34,8 @@ class Passage:
 
     text: str
     released: str = ""
+    #: Groups of whoever will read it; () for nobody in particular.
+    groups: frozenset[str] = frozenset()
 
     def views(self) -> Iterator[str]:
         """Yield the text as it will stand before the reader, joined with and without a space."""
@@ -49,7 +54,7 @@ class Ruling:
     decision: Decision
     code: str = ""
     text: str = ""
-    #: How sure the rail is, higher is worse; None where it counts nothing.
+    #: How much the text looked like what the rail is for, higher is worse; None for rails that do not score.
     score: float | None = None
 
 
@@ -85,15 +90,16 @@ class Check(Protocol):
 class Deterministic:
     """Makes a Rail of a Check: short lists at once, long ones in a thread."""
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, check: Check, *, inline_chars: int = _INLINE_CHARS) -> None:
         self.name = check.name
         self.codes = check.codes
         self.rewrites = check.rewrites
         self._check = check
+        self._inline_chars = inline_chars
 
     async def judge(self, passages: Sequence[Passage]) -> Sequence[Ruling]:
         """Return one ruling for each passage, in order."""
-        if sum(len(p.text) + len(p.released) for p in passages) <= _INLINE_CHARS:
+        if sum(len(p.text) + len(p.released) for p in passages) <= self._inline_chars:
             return self._look(passages)
         return await asyncio.to_thread(self._look, passages)
 
@@ -199,11 +205,13 @@ class Override:
 
     def look(self, passage: Passage) -> Ruling:
         """Rule on the strongest reading of the text."""
+        score = 0.0
         for view in passage.views():
             finding = injection.inspect(view)
             if finding.score >= self._threshold:
-                return _block(finding.code)
-        return ALLOW
+                return Ruling(decision="block", code=finding.code, score=finding.score)
+            score = max(score, finding.score)
+        return Ruling(decision="allow", score=score)
 
 
 BareUrls = Literal["allow", "plain", "block"]
@@ -368,29 +376,53 @@ def _sort(char: str) -> str:
     return "upper" if char.isupper() else "lower"
 
 
+#: How much of what was released is looked at again with a new sentence; no find is longer.
+_JOINED_CHARS = 400
+
+
 class Personal:
-    """Personal data by kind: let pass, masked by a typed placeholder, or blocked."""
+    """Personal data by kind: let pass, masked by a typed placeholder, or blocked; some groups may read it."""
 
     name = "personal"
     codes = frozenset({"personal_data"})
     rewrites = True
 
-    def __init__(self, kinds: dict[Kind, Treatment]) -> None:
-        self._masked = frozenset(kind for kind, treatment in kinds.items() if treatment == "mask")
-        self._blocked = frozenset(kind for kind, treatment in kinds.items() if treatment == "block")
+    def __init__(
+        self,
+        kinds: Mapping[Kind, Treatment],
+        *,
+        groups: Mapping[Kind, Sequence[str]] = MappingProxyType({}),
+        names: Names = by_rules,
+    ) -> None:
+        self._treated = {kind: treatment for kind, treatment in kinds.items() if treatment != "allow"}
+        self._readers = {kind: frozenset(allowed) for kind, allowed in groups.items()}
+        self._names = names
 
     def look(self, passage: Passage) -> Ruling:
         """Mask the new text; what was released cannot be taken back."""
-        kinds, shift = self._masked | self._blocked, len(passage.released)
-        alone = [(span.start, span.end, span.kind) for span in personal.find(passage.text, kinds)]
-        joined = [
-            (max(span.start - shift, 0), span.end - shift, span.kind)
-            for span in (personal.find(passage.released + passage.text, kinds) if shift else ())
-            if span.end > shift
-        ]
-        found = alone + joined
+        kinds = {kind for kind in self._treated if not passage.groups & self._readers.get(kind, frozenset())}
+        blocked = {kind for kind in kinds if self._treated[kind] == "block"}
+        # Asked alone, so that no kind that is masked claims a find of theirs.
+        if self._find(passage, blocked):
+            return _block("personal_data")
+        found = self._find(passage, kinds)
         if not found:
             return ALLOW
-        if any(kind in self._blocked for _, _, kind in found):
-            return _block("personal_data")
         return Ruling(decision="mask", code="personal_data", text=personal.mask(passage.text, found))
+
+    def _find(self, passage: Passage, kinds: AbstractSet[Kind]) -> list[tuple[int, int, Kind]]:
+        """Find what stands in the new text alone, and what only ends in it."""
+        if not kinds:
+            return []
+        before = passage.released[-_JOINED_CHARS:]
+        found = [
+            (span.start, span.end, span.kind)
+            for span in personal.find(passage.text, kinds, names=self._names)
+        ]
+        if before:
+            found += [
+                (max(span.start - len(before), 0), span.end - len(before), span.kind)
+                for span in personal.find(before + passage.text, kinds, names=self._names)
+                if span.end > len(before)
+            ]
+        return found

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 #: The places where text crosses: what a user asks, what is about to be shelved, what was retrieved,
 #: what looking said, and each sentence of an answer before it leaves.
 Hop = Literal["question", "document", "evidence", "finding", "answer"]
 Decision = Literal["allow", "mask", "block"]
+#: Whether a rail's word is heeded, or only written down.
+Mode = Literal["enforce", "shadow"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """What one rail said about one text, heeded or not."""
+
+    rail: str
+    mode: Mode
+    decision: Decision
+    #: Why, as a code of the rail; "undecided" where it failed; "" for allow.
+    code: str
+    #: How sure the rail is, higher is worse; None for rails that do not score.
+    score: float | None = None
+    #: How long the rail took over all texts of the hop, milliseconds.
+    ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +43,12 @@ class Verdict:
     text: str
     #: The policy and its version, "default@1".
     policy: str
+    #: The score of the rail that decided; None where it gives none.
+    score: float | None = None
+    #: What rails in shadow would have stopped or masked; none of it was done.
+    shadow: tuple[Opinion, ...] = ()
+    #: What whoever asked may be told, by language ("en"), where it was blocked.
+    refusal: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def allowed(self) -> bool:

@@ -18,6 +18,8 @@ class GuardrailsSettings(BaseSettings):
 
     rail_timeout_s: Annotated[float, Field(gt=0, le=120)] = 5.0
     """Longest that one rail may take over the texts of one hop; then the texts are blocked."""
+    policies: Path | None = None
+    """Which policies apply to which tenant, collection and channel; None: `policies.yaml` in the home."""
     audit: Path | None = None
     """Append every verdict to this JSON Lines file (hashes, never texts); None keeps no record."""
 

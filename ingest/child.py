@@ -213,7 +213,7 @@ def look_at_page(path: Path, raw: Draft, settings: IngestSettings) -> Draft:
 def look_at_image(file: Path, raw: Draft, settings: IngestSettings) -> Draft:
     bound(settings)
     want_eyes()
-    return _looked(file.read_bytes(), raw, settings)
+    return _looked(file.read_bytes(), raw, settings, is_picture=True)
 
 
 def _compared(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
@@ -237,7 +237,7 @@ def _compared(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
     return _looked(png, anew, settings)
 
 
-def _looked(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
+def _looked(png: bytes, raw: Draft, settings: IngestSettings, *, is_picture: bool = False) -> Draft:
     """Read a whole page by eye; words of its text layer stand for what OCR read in their places."""
     from ingest.ocr import scan, scan_blocks
     from ingest.structure import Rect, stands_in
@@ -250,8 +250,42 @@ def _looked(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
     blocks = scan_blocks(both, width_pt=raw.width_pt, height_pt=raw.height_pt)
     note = f"{raw.reason} OCR read {len(new)} words." if new else f"{raw.reason} OCR found no words."
     figures = tuple(rect for name, rect in seen.regions if name == "figure")
-    done = replace(raw, blocks=tuple(blocks), known=None, words=both.words, figures=figures)
+    charts = _charts(png, raw, both.words, figures, settings, is_picture=is_picture)
+    done = replace(raw, blocks=(*blocks, *charts), known=None, words=both.words, figures=figures)
     return _told(replace(done, reason=note))
+
+
+def _charts(
+    png: bytes,
+    raw: Draft,
+    words: Sequence[Word],
+    figures: Sequence[Rect],
+    settings: IngestSettings,
+    *,
+    is_picture: bool,
+) -> list[Block]:
+    """Read what is drawn as charts: a picture as a whole where it is one, else the figures of a page."""
+    from ingest.charts import charted
+    from ingest.ocr import read_piece
+    from ingest.structure import Block, Rect
+
+    whole = [Rect(0, 0, raw.width_pt, raw.height_pt)] if is_picture else []
+    read = partial(
+        charted,
+        png,
+        words,
+        width=raw.width_pt,
+        height=raw.height_pt,
+        again=partial(read_piece, threads=_threads(settings)),
+    )
+    found: list[Block] = []
+    for region in (*whole, *figures):
+        element = read(region)
+        if element is not None:
+            found.append(Block(element=element, size=1.0))
+            if region in whole:
+                break
+    return found
 
 
 def _with_pictures(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
@@ -270,7 +304,8 @@ def _with_pictures(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
     count = sum(map(len, found.values()))
     note = f"{raw.reason} OCR read {count} words in {len(found)} pictures." if count else raw.reason
     words = (*(raw.known or ()), *(word for inside in found.values() for word in inside))
-    done = replace(raw, blocks=tuple(blocks), known=None, pictures=(), frames=(), strokes=(), words=words)
+    drawn = _charts(png, raw, words, list(found), settings, is_picture=False) if png else []
+    done = replace(raw, blocks=(*blocks, *drawn), known=None, pictures=(), frames=(), strokes=(), words=words)
     return _told(replace(done, reason=note))
 
 

@@ -149,10 +149,10 @@ def _pieces(elements: Sequence[Element], *, max_tokens: int, count: Count) -> li
 
 
 def _cuts(element: Element, *, max_tokens: int, count: Count) -> list[tuple[int, int]]:
-    """Cut a long element: a table between rows, a list between items, all else between sentences."""
+    """Cut a long element: tables between rows, lists and figures between lines, others between sentences."""
     if element.kind == "table":
         return _lines_packed(element.text, max_tokens=max_tokens, count=count)
-    if element.kind != "list":
+    if element.kind not in ("list", "figure"):
         return _sentences_packed(element.text, 0, max_tokens=max_tokens, count=count)
     cuts: list[tuple[int, int]] = []
     for start, end in _lines_packed(element.text, max_tokens=max_tokens, count=count):

@@ -14,7 +14,7 @@ import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -44,6 +44,11 @@ log = logging.getLogger(__name__)
 #: A rail's time is per call: a whole book in one call ran out of it on a busy machine. The classifier takes
 #: 25 to 60 ms a chunk (one core, idle and busy), so this many take a fifth of the 5 s that a rail has.
 _SCREENED_AT_ONCE = 16
+#: Codes that speak of a passage and not of its document: the classifier takes about one honest passage in 300
+#: for an order to the assistant, and a book has a thousand. Such a passage is not shelved, its document is.
+_PASSAGE_CODES = frozenset({"planted"})
+#: Pages named of those from which passages are withheld.
+_PLACES_TOLD = 5
 Stage = Literal["read", "wait", "embed", "screen", "shelve"]
 #: Called with a stage and how much of it is done: pages for "read", else chunks. "wait" says that reading
 #: waits for a vision model that is down (0 of 1), or does so no more (1 of 1).
@@ -83,9 +88,18 @@ class PageReader(Protocol):
 class Screen(Protocol):
     """A rail at the door of the library."""
 
-    async def screen(self, texts: Sequence[str]) -> list[str | None]:
+    async def screen(self, texts: Sequence[str], *, tenant: str, collection: str) -> list[str | None]:
         """Say for each text None (fine) or the code of the rail that said no. Raises Unscreened."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """What the rails say of a document: a code and its page, or the places of chunks that stay off."""
+
+    code: str | None = None
+    page_no: int | None = None
+    withheld: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,21 +284,24 @@ class Pipeline:
         chunks = await self._chunk(source, order, pages)
         texts = [indexed_text(chunk, document_name=source.name) for chunk in chunks]
         vectors = await self._embed(texts, order)
-        code, page_no = await self._judge(source, order, chunks)
+        judged = await self._judge(source, order, pages, chunks)
         replaced = before is not None and before.document.revision == source.revision
         if replaced:
             # Same content, other recipe or groups: its points are not told apart by revision, so the old
             # ones go first. The document is away until the commit, and stays away if anything fails.
             await self._registry.remove(order.document_id)
             await self._index.delete(document_id=order.document_id)
-        if code is not None:
-            return await self._quarantine(source, order, code=code, page_no=page_no)
-        await self._index.upsert(_points(chunks, texts, vectors, order))
+        if judged.code is not None:
+            return await self._quarantine(source, order, code=judged.code, page_no=judged.page_no)
+        left = [i for i in range(len(chunks)) if i not in judged.withheld]
+        points = _points([chunks[i] for i in left], [texts[i] for i in left], vectors[left], order)
+        await self._index.upsert(points)
         await self._index.flush()
-        document = _document(source, order, pages=len(pages), chunks=len(chunks))
-        await self._registry.commit(document, pages, recipe=self._recipe)
-        order.tell("shelve", len(chunks), len(chunks))
-        return _outcome("updated" if before else "added", document)
+        document = _document(source, order, pages=len(pages), chunks=len(left))
+        places = sorted({chunks[i].page_no for i in judged.withheld})
+        await self._registry.commit(document, _flagged(pages, places), recipe=self._recipe)
+        order.tell("shelve", len(left), len(left))
+        return _withholding(_outcome("updated" if before else "added", document), judged.withheld, places)
 
     async def _read(self, source: Source, order: _Order) -> Reading:
         folder = _folder(self._files, order.document_id, source.revision)
@@ -316,21 +333,37 @@ class Pipeline:
         return np.concatenate(vectors)
 
     async def _judge(
-        self, source: Source, order: _Order, chunks: Sequence[Chunk]
-    ) -> tuple[str | None, int | None]:
-        """Return the code of the first no and its page: (None, None) where every text is fine.
+        self, source: Source, order: _Order, pages: Sequence[Page], chunks: Sequence[Chunk]
+    ) -> _Judged:
+        """Let the rails judge all that would be shelved, or stands beside it; the first no ends it.
 
-        The name is judged too: it stands beside every quote of the document.
+        The name is judged too, because it stands beside every quote of the document, and so are headings.
+        So is what pages hide: it is never found, and tells what kind of document this is.
         """
-        texts = [source.name, *(chunk.text for chunk in chunks)]
-        places: list[int | None] = [None, *(chunk.page_no for chunk in chunks)]
+        headings = {c.heading: c.page_no for c in reversed(chunks) if c.heading}
+        texts = [
+            source.name,
+            *(page.hidden for page in pages if page.hidden),
+            *headings,
+            *(chunk.text for chunk in chunks),
+        ]
+        places = [None, *(p.no for p in pages if p.hidden), *headings.values(), *(c.page_no for c in chunks)]
+        passages = len(texts) - len(headings) - len(chunks)
+        bad: set[str] = set()
         for at in range(0, len(texts), _SCREENED_AT_ONCE):
-            verdicts = await self._screen.screen(texts[at : at + _SCREENED_AT_ONCE])
-            for code, page_no in zip(verdicts, places[at:], strict=False):
-                if code is not None:
-                    return code, page_no
-            order.tell("screen", min(at + _SCREENED_AT_ONCE, len(chunks)), len(chunks))
-        return None, None
+            verdicts = await self._screen.screen(
+                texts[at : at + _SCREENED_AT_ONCE], tenant=order.tenant, collection=order.collection
+            )
+            for place, code in enumerate(verdicts, start=at):
+                if code in _PASSAGE_CODES and place >= passages:
+                    bad.add(texts[place])
+                elif code is not None:
+                    return _Judged(code=code, page_no=places[place])
+            order.tell("screen", min(at + _SCREENED_AT_ONCE, len(texts)), len(texts))
+        withheld = frozenset(i for i, chunk in enumerate(chunks) if {chunk.text, chunk.heading} & bad)
+        if withheld and len(withheld) == len(chunks):
+            return _Judged(code=next(iter(_PASSAGE_CODES)), page_no=chunks[0].page_no)
+        return _Judged(withheld=withheld)
 
     async def _quarantine(self, source: Source, order: _Order, *, code: str, page_no: int | None) -> Outcome:
         await self._registry.quarantine(
@@ -457,6 +490,22 @@ def _points(
         )
         for place, (chunk, text, vector) in enumerate(zip(chunks, texts, vectors, strict=True))
     ]
+
+
+def _flagged(pages: Sequence[Page], places: Sequence[int]) -> list[Page]:
+    """Return the pages, those from which something is withheld flagged so."""
+    return [replace(p, flags=(*p.flags, "withheld")) if p.no in places else p for p in pages]
+
+
+def _withholding(outcome: Outcome, withheld: Collection[int], places: Sequence[int]) -> Outcome:
+    """Tell of passages that were not shelved, where there are any."""
+    if not withheld:
+        return outcome
+    passages = "1 passage" if len(withheld) == 1 else f"{len(withheld)} passages"
+    on = ", ".join(map(str, places[:_PLACES_TOLD])) + (", …" if len(places) > _PLACES_TOLD else "")
+    page = "page" if len(places) == 1 else "pages"
+    told = f"{passages} on {page} {on} withheld: what stands there may be an order to the assistant."
+    return replace(outcome, detail=" ".join(filter(None, (outcome.detail, told))))
 
 
 def _document(source: Source, order: _Order, *, pages: int, chunks: int) -> Document:

@@ -6,6 +6,7 @@ named, so that a request which cannot work is not sent and the answer says what 
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter, field_v
 
 #: The row for an address that no other row knows.
 OTHER = "other"
+
+#: Ends of names that no public server has (RFC 6762, RFC 8375, ICANN on .internal).
+_OUR_ENDINGS = (".local", ".localhost", ".internal", ".lan", ".home.arpa")
 
 
 class Provider(BaseModel):
@@ -46,6 +50,8 @@ class Provider(BaseModel):
     switch: Literal["system", "template", "none"]
     media_kwargs: Literal["server", "request", "none"]
     image_tokens: Literal["tiles", "tokenize", "unknown"]
+    #: The server is the provider's: what is sent there leaves the house, whatever its address.
+    hosted: bool = False
     #: Prometheus metrics beside the API.
     metrics: bool = False
     known: Literal["measured", "documented", "told", "assumed"]
@@ -85,6 +91,22 @@ def name_of(url: str) -> str:
         if host in ("127.0.0.1", "localhost", "::1") and where.port in row.ports:
             return name
     return OTHER
+
+
+def is_elsewhere(url: str, name: str) -> bool:
+    """Say whether a server is somebody else's: by its provider's row, else unless its address is ours.
+
+    Names are not looked up: one without a dot is a neighbour of the same network, as in a compose file.
+    """
+    host = (urlsplit(url).hostname or "").lower()
+    if providers()[name].hosted:
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        ours = host == "localhost" or (bool(host) and "." not in host) or host.endswith(_OUR_ENDINGS)
+        return not ours
+    return not (address.is_private or address.is_loopback or address.is_link_local)
 
 
 def switched_off(name: str) -> list[Off]:

@@ -22,7 +22,7 @@ ElementKind = Literal[
 ReadBy = Literal["text-layer", "text-layer+layout", "ocr-layout", "vision-model", "file"]
 #: What the rails and the operator should know of a page: `hidden_text` is in the file but not to be seen,
 #: `lost` could not be read, or not whole (the reason says why), `no_text` was read and holds no word.
-PageFlag = Literal["hidden_text", "lost", "no_text"]
+PageFlag = Literal["hidden_text", "lost", "no_text", "withheld"]
 PictureSize = Literal["small", "large"]
 PictureFormat = Literal["png", "webp"]
 ReadOutcome = Literal["ok", "partial", "failed"]

@@ -22,7 +22,8 @@ class IngestSettings(BaseSettings):
     readers: Annotated[int, Field(ge=1, le=64)] = 2
     """Child processes that read pages side by side."""
     page_timeout_s: Annotated[float, Field(gt=0)] = 60.0
-    """Longest that one page may take to read; then its reader is killed and the page is given up by name."""
+    """Longest that one page may take to read; then its reader is killed and the page is given up by name.
+    Where more programs want the cores than there are, it is as many times longer, 8 times at most."""
     read_memory_bytes: Annotated[int, Field(ge=256 * 1024 * 1024)] = 4 * 1024 * 1024 * 1024
     """Address space of one reading child; beyond it the file fails, not the process."""
     file_timeout_s: Annotated[float, Field(gt=0)] = 3600.0

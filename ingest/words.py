@@ -37,6 +37,8 @@ class Word(NamedTuple):
     bold: bool = False
     #: Clockwise turn of the writing against the page as shown: 0, 90, 180 or 270 degrees.
     turn: int = 0
+    #: How sure OCR was of its line, in [0, 1]; a text layer is.
+    sure: float = 1.0
 
 
 class Frame(NamedTuple):

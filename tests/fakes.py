@@ -376,7 +376,7 @@ class FakeAgent:
         finally:
             self.cancelled += not done
 
-    async def search(self, query: str, *, scope: Scope, limit: int) -> SearchResult:
+    async def search(self, query: str, *, scope: Scope, limit: int, channel: str = "") -> SearchResult:
         """Return what was put into `found`."""
         self.searched.append((query, scope, limit))
         return self.found
@@ -389,6 +389,7 @@ class FakeAgent:
         scope: Scope,
         marks: Sequence[Box] = (),
         framing: Framing = WHOLE,
+        channel: str = "",
     ) -> bytes | None:
         """Return what was put into `images`, or raise it."""
         self.pages.append((document_id, page_no, scope, tuple(marks)))
@@ -410,7 +411,9 @@ class FakeAgent:
         """Forget what was put into `talks`."""
         return self.talks.pop((scope.tenant, thread_id), None) is not None
 
-    async def passages(self, document_id: str, page_no: int, *, scope: Scope) -> tuple[str, ...] | None:
+    async def passages(
+        self, document_id: str, page_no: int, *, scope: Scope, channel: str = ""
+    ) -> tuple[str, ...] | None:
         """Return what was put into `texts`."""
         return self.texts.get((document_id, page_no))
 

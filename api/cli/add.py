@@ -176,7 +176,8 @@ def line(outcome: OutcomeOut) -> str:
     """Say what became of one file."""
     if outcome.outcome in _BAD:
         return f"{outcome.outcome:11} {outcome.name}: {outcome.detail or outcome.reason}"
-    return f"{outcome.outcome:11} {outcome.name} ({outcome.pages} pages, {outcome.chunks} chunks)"
+    told = f"\n{'':11} {outcome.detail}" if outcome.detail else ""
+    return f"{outcome.outcome:11} {outcome.name} ({outcome.pages} pages, {outcome.chunks} chunks){told}"
 
 
 def summary(screen: Console, outcomes: list[OutcomeOut], *, seconds: float) -> None:

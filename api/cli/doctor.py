@@ -137,6 +137,7 @@ async def examine(settings: ApiSettings, *, serving: str | None) -> AsyncIterato
     yield _models(settings)
     yield _ocr()
     yield _writer(settings)
+    yield await _policies(settings)
     if serving is not None:
         yield Check(name="server", ok=True, detail=f"running at {serving}, and it owns the library")
         return
@@ -205,6 +206,20 @@ def _models(settings: ApiSettings) -> Check:
         detail=f"missing: {', '.join(missing)}" if missing else f"complete in {settings.weights}",
         fix="pagewarden models pull retrieval",
     )
+
+
+async def _policies(settings: ApiSettings) -> Check:
+    """Read the policy files as they are now: a running server keeps the old ones where these are wrong."""
+    from api.wiring import open_policies
+    from guardrails.errors import GuardrailsError
+    from ingest.errors import IngestError
+
+    try:
+        async with open_policies(settings) as policies:
+            return Check(name="policies", ok=True, detail=policies.label)
+    except (GuardrailsError, IngestError) as error:
+        fix = "Correct the file; until then a running server keeps the policies it has, and none starts."
+        return Check(name="policies", ok=False, detail=error.detail, fix=fix)
 
 
 def _ocr() -> Check:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 SERVER_FILE = "server.json"
+#: The channel of a library opened here, as policies name it; through a server it is "http".
+CLI = "cli"
 #: A server that is alive answers /healthz at once; a busy one is given time.
 _HEALTH_TIMEOUT_S = 3.0
 #: Reading and embedding a large file takes its time; the server's own limits end it.
@@ -204,7 +206,7 @@ class LocalDoor:
     async def ask(
         self, question: str, *, documents: Sequence[str] | None, thread: str | None
     ) -> AsyncGenerator[Told, None]:
-        asked = Question(text=question, scope=await self.scope(documents), thread_id=thread)
+        asked = Question(text=question, scope=await self.scope(documents), thread_id=thread, channel=CLI)
         async with aclosing(self.house.agent.ask(asked)) as events:
             async for event in events:
                 if isinstance(event, Step):
@@ -216,7 +218,9 @@ class LocalDoor:
                     yield answer_out(event)
 
     async def search(self, query: str, *, limit: int, documents: Sequence[str] | None) -> HitsOut:
-        found = await self.house.agent.search(query, scope=await self.scope(documents), limit=limit)
+        found = await self.house.agent.search(
+            query, scope=await self.scope(documents), limit=limit, channel=CLI
+        )
         return hits_out(found)
 
     async def add(

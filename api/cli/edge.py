@@ -1,12 +1,14 @@
 """The process edge of the command line: runs a verb, turns errors into a sentence and an exit code.
 
-0 ok, 1 internal, 2 usage, 3 refused or failed input, 4 something missing, 5 locked or port in use.
+0 ok, 1 internal, 2 usage, 3 refused or failed input, 4 something missing, 5 locked or port in use, 141 nobody
+reads on.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -30,6 +32,10 @@ def run(verb: Callable[[], Awaitable[int]], *, as_json: bool) -> None:
         code = anyio.run(verb)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+    except BrokenPipeError:
+        # Whoever read us (`head`) has enough; Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(141) from None
     except Exception as error:
         raise typer.Exit(_told(error, as_json=as_json)) from None
     raise typer.Exit(code)

@@ -25,7 +25,7 @@ def tell(out: Console, answer: AnswerOut) -> None:
     out.print(f"\nHow this came about ({seconds(spent)})", style="bold", highlight=False)
     for n, step in enumerate(answer.steps, start=1):
         _print(out, f"{step.label}  {seconds(step.ms)}", lead=f"{n:>3}. ")
-        for line in details(step):
+        for line in (*details(step), *ruled(step)):
             _print(out, line, lead="     - ", style="dim")
 
 
@@ -66,6 +66,17 @@ def details(step: StepOut) -> Iterator[str]:
             yield "its signs: " + ", ".join(
                 f"{name.replace('_', ' ')} {one:.2f}" for name, one in signs.items()
             )
+
+
+def ruled(step: StepOut) -> Iterator[str]:
+    """Yield what rails said of the step's texts, but for what they let pass."""
+    for said in cast("Sequence[Mapping[str, object]]", step.facts.get("rails", [])):
+        if said["decision"] != "allow":
+            many = "a text" if said["texts"] == 1 else f"{said['texts']} texts"
+            done = "would have been " if said["mode"] == "shadow" else ""
+            by = said["rail"] or "no rail that decided"
+            verb = {"mask": "masked", "block": "stopped"}[str(said["decision"])]
+            yield f"{many} of the {said['hop']} {done}{verb} by {by} ({said['code']}, {said['policy']})"
 
 
 def hit(found: Mapping[str, object]) -> str:

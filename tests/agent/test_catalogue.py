@@ -64,7 +64,7 @@ def test_what_asks_for_something_is_no_courtesy(text: str) -> None:
 async def test_a_courtesy_passes_the_rails_too() -> None:
     rails = FakeRails(forbidden={"look it up": "secret"})
     answer = await ask("Hello!", rails=rails)
-    assert (answer.kind, answer.sentences) == ("abstention", ())
+    assert (answer.kind, answer.reason, answer.sentences) == ("refusal", "secret", ())
 
 
 async def test_the_documents_of_the_scope_are_listed_each_with_a_citation() -> None:

@@ -102,3 +102,37 @@ async def test_both_sides_are_released_with_both_citations(served: bool) -> None
     assert "20 bytes" in first.text
     assert "24 bytes" in first.text
     assert {c.name for c in answer.citations if c.n in first.citations} == {"handbook.pdf", "leaflet.pdf"}
+
+
+TABLE = "\n".join(
+    (
+        "Attached databases | Default: 10 | Hard upper bound: 125",
+        "Columns | Default: 2000 | Hard upper bound: 32767",
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "denied"),
+    [
+        ("The hard upper bound of attached databases is 128.", True),
+        ("The hard upper bound of attached databases is 125.", False),
+        ("The hard upper bound of attached rows is 128.", False),
+        ("The upper bound of attached databases is 128.", False),
+        ("Attached databases are 10 by default, and the hard upper bound is 125.", False),
+    ],
+)
+def test_a_sentence_and_a_row_of_another_document_contradict_each_other(said: str, denied: bool) -> None:
+    prose = a_source(1, said, name="errata.txt")
+    table = a_source(2, TABLE, name="limits.docx", kind="table")
+    shown = conflict(said, [prose], [prose, table], question="What is the hard upper bound?")
+    assert (shown is not None) is denied
+    if shown is not None:
+        assert shown.told()["evidence"] == [1, 2]
+        assert "125" in shown.told()["text"]
+
+
+def test_a_sentence_and_a_table_of_its_own_document_do_not() -> None:
+    said = "The hard upper bound of attached databases is 128."
+    sources = [a_source(1, said, name="a.pdf"), a_source(2, TABLE, name="a.pdf", kind="table")]
+    assert conflict(said, sources[:1], sources, question="What is it?") is None

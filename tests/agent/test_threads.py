@@ -17,7 +17,9 @@ from agent.records import Answer, Question
 from agent.run import GuardedAgent
 from agent.settings import AgentSettings
 from agent.state import MOST_TURNS, StoredTurn, remembered
-from agent.threads import WITHDRAWN, Threads
+from agent.threads import WITHDRAWN, WITHHELD, Threads
+from guardrails.effective import Effective
+from guardrails.nemo import Rails
 from tests.fakes import SCOPE, FakeLibrary, FakeModel, FakeRails, a_chunk, a_document
 
 pytestmark = pytest.mark.anyio
@@ -196,3 +198,52 @@ async def _overwrite(threads: Threads, forged: bytes) -> None:
     connection: aiosqlite.Connection = threads.saver.conn
     await connection.execute("UPDATE checkpoints SET type = 'msgpack', checkpoint = ?", (forged,))
     await connection.commit()
+
+
+async def test_a_stored_answer_is_shown_as_its_reader_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "groups.yaml"
+    path.write_text(GROUPED, "utf-8")
+    os.utime(path, (0, 0))
+    desk = a_chunk("The desk of the Marlow plant answers at ada@berg.example.", document=REPORT)
+    async with Threads.open(tmp_path / "threads.sqlite") as threads:
+        agent = GuardedAgent(
+            library=FakeLibrary(shelf=[(REPORT, [desk])]),
+            rails=Effective(str(path), None, rails=Rails),
+            model=FakeModel(says=["The desk of the Marlow plant answers at ada@berg.example [1]."]),
+            settings=AgentSettings(min_confidence=0.0),
+            threads=threads,
+        )
+        staff, personnel = replace(SCOPE, groups=("staff",)), replace(SCOPE, groups=("staff", "hr"))
+        question = Question(text="Where does the desk of the Marlow plant answer?", scope=personnel)
+        told = await agent.answer(replace(question, thread_id="t1"))
+        shown = [(await agent.thread("t1", scope=scope))[1].text for scope in (personnel, staff, SCOPE)]
+    whole, masked = (f"The desk of the Marlow plant answers at {mail}. [1]" for mail in MAILS)
+    assert told.text == whole
+    assert shown == [whole, masked, masked]
+
+
+async def test_a_stored_answer_that_the_rails_stop_now_is_withheld(tmp_path: Path) -> None:
+    async with Threads.open(tmp_path / "threads.sqlite") as threads:
+        agent = an_agent(threads, FakeModel(says=["The plant in Marlow opened in 1987 [1]."]))
+        await asked(agent, "When did the plant in Marlow open?")
+        assert isinstance(agent._rails, FakeRails)
+        agent._rails.forbidden["1987"] = "secret"
+        assert [turn.text for turn in await agent.thread("t1", scope=SCOPE)] == [
+            "When did the plant in Marlow open?",
+            WITHHELD,
+        ]
+
+
+MAILS = ("ada@berg.example", "[e-mail]")
+GROUPED = """\
+name: grouped
+version: 1
+hops:
+  question: &size [{rail: size}]
+  document: *size
+  evidence: *size
+  finding: *size
+  answer:
+    - {rail: size}
+    - {rail: personal, kinds: {email: mask}, groups: {email: [hr]}}
+"""

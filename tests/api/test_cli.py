@@ -75,7 +75,19 @@ def test_help_imports_none_of_the_heavy_packages() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stderr.strip() == "[]"
-    for verb in ("serve", "add", "read", "ask", "search", "status", "rm", "models", "doctor", "eval"):
+    for verb in (
+        "serve",
+        "add",
+        "read",
+        "ask",
+        "search",
+        "status",
+        "rm",
+        "models",
+        "policy",
+        "doctor",
+        "eval",
+    ):
         assert verb in told.stdout
 
 

@@ -119,10 +119,15 @@ async def test_the_screen_of_ingestion_says_why_in_codes() -> None:
         return Verdict(hop="document", decision=decision, rail="r", code=code, text="", policy="p")  # type: ignore[arg-type]
 
     class Rails:
+        def rails_for(self, **place: object) -> Rails:
+            assert place == {"tenant": "acme", "collections": ("hr",), "channel": "ingest"}
+            return self
+
         async def screen(self, hop: str, texts: object) -> tuple[Verdict, ...]:
             return verdict("allow", ""), verdict("mask", "personal"), verdict("block", "override")
 
-    assert await DocumentScreen(Rails()).screen(["a", "b", "c"]) == [None, None, "override"]  # type: ignore[arg-type]
+    screen = DocumentScreen(Rails())  # type: ignore[arg-type]
+    assert await screen.screen(["a", "b", "c"], tenant="acme", collection="hr") == [None, None, "override"]
 
 
 @pytest.mark.anyio
@@ -134,6 +139,9 @@ async def test_a_rail_without_a_decision_is_asked_again_and_never_calls_a_file_u
         def __init__(self, undecided: int) -> None:
             self.undecided, self.asked = undecided, []
 
+        def rails_for(self, **place: object) -> Rails:
+            return self
+
         async def screen(self, hop: str, texts: list[str]) -> tuple[Verdict, ...]:
             self.asked.append(texts)
             self.undecided -= 1
@@ -144,7 +152,8 @@ async def test_a_rail_without_a_decision_is_asked_again_and_never_calls_a_file_u
             )
 
     slow = Rails(undecided=1)
-    assert await DocumentScreen(slow).screen(["a", "b"]) == [None, None]  # type: ignore[arg-type]
+    there = {"tenant": "acme", "collection": "hr"}
+    assert await DocumentScreen(slow).screen(["a", "b"], **there) == [None, None]  # type: ignore[arg-type]
     assert slow.asked == [["a", "b"], ["a"], ["b"]]
     with pytest.raises(Unscreened):
-        await DocumentScreen(Rails(undecided=9)).screen(["a"])  # type: ignore[arg-type]
+        await DocumentScreen(Rails(undecided=9)).screen(["a"], **there)  # type: ignore[arg-type]

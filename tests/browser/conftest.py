@@ -49,7 +49,9 @@ class Tab:
         self._ids = itertools.count(1)
         #: What the page complained about: exceptions, console errors, blocked loads.
         self.complaints: list[str] = []
-        for domain in ("Page", "Runtime", "Log"):
+        #: The address of everything that the page, its frames and its workers asked for.
+        self.requests: list[str] = []
+        for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
@@ -63,6 +65,8 @@ class Tab:
                 return dict(told["result"])
             if told.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
                 self.complaints.append(json.dumps(told["params"]))
+            if told.get("method") == "Network.requestWillBeSent":
+                self.requests.append(told["params"]["request"]["url"])
 
     def run(self, script: str) -> Any:
         """Evaluate JavaScript and return its value."""

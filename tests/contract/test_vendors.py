@@ -43,7 +43,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "rapid_layout": ("ingest/ocr.py",),
     "rapidocr": ("ingest/ocr.py",),
     "rich": ("api/cli/",),
-    "spacy": ("ingest/elements.py",),
+    "spacy": ("ingest/elements.py", "guardrails/ner.py"),
     "starlette": ("api/",),
     "tokenizers": ("ingest/onnx.py", "guardrails/onnx.py"),
     "typer": ("api/cli/",),
@@ -51,7 +51,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "uvicorn": ("api/cli/",),
     "xllamacpp": ("ingest/local_llm.py",),
     "xlrd": ("ingest/sheets.py",),
-    "yaml": ("guardrails/policy.py",),
+    "yaml": ("guardrails/yaml_files.py",),
 }
 #: LangGraph's own machinery; other files of the agent are nodes and may take its Runtime and Send alone.
 GRAPH = ("agent/graph.py", "agent/threads.py")

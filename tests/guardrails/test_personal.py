@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrails import personal
+from guardrails.nearby import luhn
 from guardrails.rails import Passage, Personal
 
 ALL = frozenset(personal.PLACEHOLDERS)
@@ -33,7 +34,7 @@ sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 Pages 101-102, 203-204, 1001-1002
 Growth of +12 345 678 EUR and +1.5 %, +3,400 units
 CIK 0000320193, file number 001-36743, EIN 94-2404110
-Zip 95014-2083 and 10115 Berlin
+Plant 95014 and 10115 Berlin
 Temperature -12.5 to +37.5 degrees
 std::vector<int> a::b 12:34:56 ::1
 mac 00:1A:2B:3C:4D:5E
@@ -102,7 +103,63 @@ SOMEBODYS = [
     ("ip", "192.168.1.20"),
     ("ip", "2001:db8:85a3::8a2e:370:7334"),
     ("ip", "from host 93.184.216.34 today"),
+    ("address", "She lives at 12 Elm Street, Springfield, IL 62701."),
+    ("address", "221B Baker Street, London NW1 6XE"),
+    ("address", "350 Fifth Avenue, Suite 300\nNew York, NY 10118"),
+    ("address", "Hauptstraße 5, 10115 Berlin"),
+    ("address", "Musterweg 12, 80331 München, Germany"),
+    ("address", "15 rue de la Paix, 75002 Paris"),
+    ("address", "Via Garibaldi 7, 20121 Milano"),
+    ("address", "ul. Miła 53, 00-001 Warszawa"),
+    ("address", "> 91215 Harjukuja 54\n> Suite 318\n> Helsinki\n> Finland 00100"),
+    ("address", "PSC 3294, Box 9168\nAPO AA 61487"),
+    ("address", "P.O. Box 4021"),
+    ("address", "My zip code is 76400"),
+    ("birth_date", "born on 3 March 1961"),
+    ("birth_date", "DOB: 1961-03-03"),
+    ("birth_date", "Date of birth 03/03/1961"),
+    ("birth_date", "geboren am 3. März 1961"),
+    ("passport", "Passport No. C01X00T47"),
+    ("passport", "passport number: 533380006"),
+    ("passport", "L898902C36UTO7408122F1204159ZE184226B<<<<<10"),
+    ("driving_licence", "driver's license number is F162823540116"),
+    ("driving_licence", "Driving licence: MORGA657054SM9IJ"),
 ]
+
+#: Specimens that the authorities or their handbooks publish.
+IDENTITIES = [
+    "AB 12 34 56 C",
+    "National Insurance number AB123456C",
+    "NHS number 943 476 5919",
+    "2 55 08 14 168 025 38",
+    "255081416802538",
+    "12345678Z",
+    "X1234567L",
+    "RSSMRA85T10A562S",
+    "BSN 111222333",
+    "PESEL: 44051401359",
+    "811218-9876",
+    "personnummer 8112189876",
+    "131052-308T",
+    "fødselsnummer 15076500565",
+    "85.07.30-033.28",
+    "756.9217.0769.85",
+    "Steuer-ID 86 095 742 719",
+    "Aadhaar 2341 2341 2346",
+    "PAN: ABCPE1234F",
+    "529.982.247-25",
+    "CPF 52998224725",
+    "11010519491231002X",
+    "SIN 046 454 286",
+    "TFN 123 456 782",
+    "912-70-1234",
+]
+
+
+def _other_digit(text: str) -> str:
+    """Change the last digit: what a check digit is there to find."""
+    at = max(i for i, char in enumerate(text) if char.isdigit())
+    return text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1 :]
 
 
 @pytest.mark.parametrize("text", NOT_PERSONAL)
@@ -113,6 +170,51 @@ def test_figures_dates_versions_and_tables_stay_as_they_are(text: str) -> None:
 @pytest.mark.parametrize(("kind", "text"), SOMEBODYS)
 def test_what_is_somebodys_is_found_by_its_kind(kind: str, text: str) -> None:
     assert [found.kind for found in personal.find(text, ALL)] == [kind]
+
+
+@pytest.mark.parametrize("text", IDENTITIES)
+def test_an_identity_number_is_found(text: str) -> None:
+    assert [found.kind for found in personal.find(text, ALL)] == ["national_id"]
+
+
+@pytest.mark.parametrize(
+    "text", [one for one in IDENTITIES if not one.startswith(("AB ", "National", "PAN", "912"))]
+)
+def test_one_wrong_digit_makes_an_identity_number_nobodys(text: str) -> None:
+    assert "national_id" not in {found.kind for found in personal.find(_other_digit(text), ALL)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "943 476 5919",
+        "111222333",
+        "44051401359",
+        "8112189876",
+        "2341 2341 2346",
+        "52998224725",
+        "046 454 286",
+    ],
+)
+def test_a_plain_number_with_a_right_check_digit_wants_a_word_that_names_it(text: str) -> None:
+    assert personal.find(f"Net sales were {text} in all", frozenset({"national_id"})) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The company was born on the web.",
+        "Founded in 1961, listed since 3 March 1992.",
+        "Sales on Main Street rose by 12 percent.",
+        "In May 2021 Brazil Supreme Court decided.",
+        "A passport is wanted; 533380006 units were sold.",
+        "Drivers' hours: 12345 in all.",
+        "22 Apple Macs and 30 Dell Pcs",
+        "Chapter 12 Drive",
+    ],
+)
+def test_what_only_looks_like_somebodys_stays(text: str) -> None:
+    assert personal.find(text, ALL - {"person", "organisation"}) == []
 
 
 @pytest.mark.parametrize(
@@ -141,6 +243,59 @@ def test_the_rest_of_an_address_cut_in_two_is_masked() -> None:
     assert (ruling.decision, ruling.text) == ("mask", "[e-mail] now.")
 
 
+PARTS = st.sampled_from(
+    [
+        *(text for _, text in SOMEBODYS),
+        *IDENTITIES,
+        "Mr. John Smith",
+        "𝒳\U0001f600é",
+        "\u202fa\u00a0b",
+        "ß\n",
+        "Revenue was 12,345.",
+        "[1]",
+    ]
+)
+
+
+@given(st.lists(PARTS, max_size=6).map("; ".join))
+def test_places_stay_true_whatever_else_stands_in_the_text(text: str) -> None:
+    found = personal.find(text, ALL)
+    assert all(0 <= one.start < one.end <= len(text) for one in found)
+    assert all(a.end <= b.start for a, b in pairwise(found))
+    kept = [
+        text[a:b] for a, b in pairwise([0, *(place for f in found for place in (f.start, f.end)), len(text)])
+    ]
+    shown = [personal.PLACEHOLDERS[one.kind] for one in found]
+    masked = personal.mask(text, [(one.start, one.end, one.kind) for one in found])
+    assert masked == "".join(a + b for a, b in zip(kept[::2], [*shown, ""], strict=True))
+
+
+@given(st.lists(PARTS, max_size=5).map("; ".join), st.sets(st.sampled_from(sorted(ALL))))
+def test_asking_for_more_kinds_never_finds_less(text: str, kinds: set[personal.Kind]) -> None:
+    fewer, more = personal.find(text, kinds), personal.find(text, ALL)
+    covered = {place for one in more for place in range(one.start, one.end)}
+    assert all(
+        place in covered or not text[place].isalnum() for one in fewer for place in range(one.start, one.end)
+    )
+
+
+@given(st.lists(PARTS, min_size=1, max_size=5).map("; ".join))
+def test_no_masked_value_is_left_in_the_text(text: str) -> None:
+    rail = Personal(dict.fromkeys(personal.PLACEHOLDERS, "mask"))
+    ruling = rail.look(Passage(text=text))
+    left = text if ruling.decision == "allow" else ruling.text
+    assert not any(f.kind in ("card", "iban", "us_ssn", "email") for f in personal.find(left, ALL))
+
+
+@pytest.mark.parametrize(
+    "piece", ["AAAAAA11A", "Aa-", "A.", "A-a'", "12 ", "0 0 ", "Aa ", "1 Aa ", "a@b.", "\n", "é"]
+)
+def test_an_endless_word_or_row_is_read_in_one_go(piece: str) -> None:
+    # Twenty minutes and more where a pattern is tried anew from each letter to the end.
+    found = personal.find(piece * (60_000 // len(piece)), ALL)
+    assert all(one.end - one.start < 400 for one in found)
+
+
 @given(st.text(alphabet="0123456789 .,|:\n%$-", max_size=120))
 def test_spans_are_ordered_apart_and_inside_the_text(text: str) -> None:
     found = personal.find(text, ALL)
@@ -157,7 +312,7 @@ def test_a_table_row_of_any_figures_is_never_masked(figures: list[object]) -> No
 @given(st.randoms(use_true_random=False))
 def test_every_luhn_number_of_a_network_is_masked_however_it_is_grouped(rng: random.Random) -> None:
     body = "4" + "".join(rng.choice("0123456789") for _ in range(14))
-    check = next(d for d in "0123456789" if personal._luhn(body + d))
+    check = next(d for d in "0123456789" if luhn(body + d))
     digits = body + check
     grouped = " ".join(digits[i : i + 4] for i in range(0, 16, 4))
     assert {f.kind for text in (digits, grouped) for f in personal.find(text, ALL)} <= {"card"}

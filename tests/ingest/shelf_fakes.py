@@ -158,10 +158,11 @@ class FakeScreen:
 
     screened: list[str] = field(default_factory=list)
 
-    async def screen(self, texts: Sequence[str]) -> list[str | None]:
-        """Say no to one word."""
+    async def screen(self, texts: Sequence[str], *, tenant: str, collection: str) -> list[str | None]:
+        """Say no to one word, and of another that it was planted."""
         self.screened += texts
-        return ["override" if "forbidden" in text else None for text in texts]
+        codes = {"forbidden": "override", "planted": "planted"}
+        return [next((code for word, code in codes.items() if word in text), None) for text in texts]
 
 
 @dataclass

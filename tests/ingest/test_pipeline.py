@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ingest.errors import LibraryError
 from ingest.index import Index
 from ingest.pipeline import Pipeline, original, page_pictures
-from ingest.records import Chunk, Document, Outcome, Scope, document_id
+from ingest.records import Chunk, Document, Outcome, Reading, Scope, document_id
 from ingest.registry import Registry
 from ingest.settings import IngestSettings
+from ingest.sources import Source
 from tests.ingest.odd_files import archive
 from tests.ingest.shelf_fakes import (
     LOCAL_INDEX_WARNING,
@@ -200,10 +202,45 @@ async def test_a_forbidden_text_quarantines_the_whole_document_and_names_page_an
     assert (row.name, row.page_no, row.code) == ("leave.txt", 2, "override")
 
 
+async def test_a_passage_with_a_planted_order_stays_off_and_its_document_comes_on(shelf: Shelf) -> None:
+    outcome = await shelf.add("Fine.\fThis was planted here.\fFine as well.")
+    assert (outcome.outcome, outcome.chunks) == ("added", 2)
+    assert outcome.detail == (
+        "1 passage on page 2 withheld: what stands there may be an order to the assistant."
+    )
+    document, chunks = await shelf.visible()
+    assert document is not None
+    assert not any("planted" in chunk.text for chunk in chunks)
+    pages = await shelf.registry.pages(document.id, scope=SCOPE)
+    assert [page.flags for page in pages] == [(), ("withheld",), ()]
+
+
+async def test_nothing_but_planted_passages_is_a_quarantine(shelf: Shelf) -> None:
+    outcome = await shelf.add("This was planted here.")
+    assert (outcome.outcome, outcome.reason) == ("quarantined", "planted")
+
+
+async def test_a_planted_order_in_the_name_quarantines_the_document(shelf: Shelf) -> None:
+    assert (await shelf.add("Fine.", "planted.txt")).outcome == "quarantined"
+
+
 async def test_a_forbidden_name_quarantines_too(shelf: Shelf) -> None:
     outcome = await shelf.add("Fine.", "forbidden.txt")
     assert outcome.outcome == "quarantined"
     assert "its name" in (outcome.detail or "")
+
+
+async def test_what_a_page_hides_is_judged_as_well(shelf: Shelf) -> None:
+    class Hiding(FakeReader):
+        async def read_alone(self, source: Source, **more: Any) -> Reading:
+            reading = await super().read_alone(source, **more)
+            hidden = tuple(replace(page, hidden="forbidden " * (page.no == 2)) for page in reading.pages)
+            return replace(reading, pages=hidden)
+
+    shelf.reader = Hiding()
+    outcome = await shelf.add("Fine.\fFine as well.")
+    assert (outcome.outcome, outcome.reason) == ("quarantined", "override")
+    assert "page 2" in (outcome.detail or "")
 
 
 async def test_a_quarantined_update_leaves_the_version_before_it(shelf: Shelf) -> None:
@@ -224,7 +261,7 @@ async def test_a_document_that_a_stricter_rail_stops_leaves_the_shelf(shelf: She
 
 def _lenient(shelf: Shelf) -> Pipeline:
     class Lenient(FakeScreen):
-        async def screen(self, texts: list[str]) -> list[str | None]:  # type: ignore[override]
+        async def screen(self, texts, *, tenant, collection):  # type: ignore[no-untyped-def]
             return [None for _ in texts]
 
     shelf.screen, strict = Lenient(), shelf.screen

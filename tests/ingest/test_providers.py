@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from api.settings import ApiSettings
-from ingest.providers import OTHER, Provider, name_of, providers, switched_off
+from ingest.providers import OTHER, Provider, is_elsewhere, name_of, providers, switched_off
 
 NAMED = {"vllm", "nim", "nim-container", "nemo", "huggingface", "fireworks", "nebius"}
 OPEN = {"ollama", "llama-cpp", "sglang", "tgi", "openrouter", "other"}
@@ -37,6 +37,31 @@ def test_every_row_holds_and_says_where_it_is_from() -> None:
 )
 def test_an_address_gives_its_provider_away(url: str, name: str) -> None:
     assert name_of(url) == name
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "elsewhere"),
+    [
+        ("http://127.0.0.1:8000/v1", "vllm", False),
+        ("http://localhost:8000/v1", "vllm", False),
+        ("http://192.168.1.9:8000/v1", "vllm", False),
+        ("http://[fd00::7]:8000/v1", OTHER, False),
+        ("http://vision:8000/v1", "vllm", False),
+        ("http://gpu.lan/v1", OTHER, False),
+        ("http://8.8.8.8:8000/v1", "vllm", True),
+        ("http://[2606:4700::1]/v1", OTHER, True),
+        ("https://llm.example.org/v1", OTHER, True),
+        ("https://localhost.example.org/v1", OTHER, True),
+        ("https://evil.lan.example.org/v1", OTHER, True),
+        ("http:///v1", OTHER, True),
+        ("http://127.0.0.1:8000/v1", "nim", True),
+        *((providers()[name].base_url, name, True) for name in ("nim", "fireworks", "nebius", "openrouter")),
+    ],
+)
+def test_a_server_is_ours_only_where_its_row_and_its_address_say_so(
+    url: str, name: str, elsewhere: bool
+) -> None:
+    assert is_elsewhere(url, name) is elsewhere
 
 
 def test_what_a_provider_lacks_is_named() -> None:

@@ -218,9 +218,9 @@ async def test_a_picture_that_is_cut_off_is_damaged(tmp_path: Path) -> None:
 
 
 def test_the_readers_version_tells_how_office_files_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Reader(SETTINGS.model_copy(update={"office": "off"})).version == READER == "reader-2"
+    assert Reader(SETTINGS.model_copy(update={"office": "off"})).version == READER == "reader-3"
     monkeypatch.setattr(office, "program", lambda: "/usr/bin/soffice")
-    assert Reader(SETTINGS).version == "reader-2+office"
+    assert Reader(SETTINGS).version == "reader-3+office"
 
 
 class Late(Reader):
