@@ -9,7 +9,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import pytest
@@ -234,7 +234,8 @@ async def test_the_caller_reads_a_refusal_that_names_nothing(
         )
         answer = await agent.answer(a_question())
         assert (answer.kind, answer.reason, answer.sentences) == ("refusal", "undecided", ())
-        told = repr(answer).casefold()
+        timed = [replace(step, ms=0.0) for step in answer.steps]
+        told = repr(replace(answer, trace_id="", steps=timed)).casefold()  # figures by chance are no code
         for detail in ("guard_model", "judge", "127.0.0.1", "timeout", "exception", "error", "500"):
             assert detail not in told
         found = await agent.search("When did the plant in Marlow open?", scope=SCOPE, limit=4)
