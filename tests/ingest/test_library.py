@@ -349,7 +349,7 @@ async def test_the_reranker_tips_the_order_and_reads_the_best_only(room: Room) -
     assert [hit.score for hit in tipped] == sorted((hit.score for hit in tipped), reverse=True)
 
 
-async def test_when_the_rerankers_time_is_up_what_it_did_not_read_keeps_its_place_and_says_so(
+async def test_when_the_rerankers_time_is_up_the_fused_order_stands_and_the_hits_say_so(
     room: Room,
 ) -> None:
     for n in range(3):
