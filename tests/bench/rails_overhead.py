@@ -111,7 +111,9 @@ async def measure(*, policy: str, questions: int, checks: int, home: Path) -> bo
                     file, name=file.name, tenant=settings.tenant, collection=settings.collection
                 )
                 assert added.outcome == "added", added
-        metered = Metered(agent._rails)
+        metered = Metered(
+            agent._rails.rails_for(tenant=scope.tenant, collections=scope.collections, channel="")
+        )
         agent._rails = metered
         print(f"policy {policy}: {', '.join(sorted(names))}")
         processor, wall = await share(house, metered, questions=questions, scope=scope)
