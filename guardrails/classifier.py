@@ -135,12 +135,9 @@ class Classifier:
 
     def _rule(self, scores: NDArray[np.float64]) -> Ruling:
         """Rule by the head that is furthest above its threshold; not a number is above any."""
-        over = {
-            head: float(score) - threshold
-            for (head, threshold), score in zip(self._thresholds.items(), scores, strict=True)
-            if not score < threshold
-        }
-        top = float(scores.max())
+        each = dict(zip(self._thresholds, map(float, scores), strict=True))
+        over = [head for head, score in each.items() if not score < self._thresholds[head]]
         if not over:
-            return Ruling(decision="allow", score=top)
-        return Ruling(decision="block", code=max(over, key=lambda head: over[head]), score=top)
+            return Ruling(decision="allow", score=max(each.values()))
+        worst = max(over, key=lambda head: each[head] - self._thresholds[head])
+        return Ruling(decision="block", code=worst, score=each[worst])

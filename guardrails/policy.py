@@ -80,8 +80,8 @@ class _Rule(BaseModel):
     mode: Mode = "enforce"
     """"shadow": decide and write it down, but do not act on it."""
 
-    def blocks_from(self) -> float | None:
-        """Return the score from which the rail blocks; None where it gives no score."""
+    def blocks_from(self, code: str) -> float | None:
+        """Return the score from which it blocks (with `code`, where it did); None for no such score."""
         return getattr(self, "threshold", None)
 
 
@@ -318,9 +318,10 @@ class ClassifierRule(_Rule):
         heads = {head: min(ours.get(head, 1.0), theirs.get(head, 1.0)) for head in ours | theirs}
         return ClassifierRule.model_validate(heads)
 
-    def blocks_from(self) -> float | None:
-        """Return the lowest threshold of its heads."""
-        return min(self.thresholds.values())
+    def blocks_from(self, code: str) -> float | None:
+        """Return the threshold of the head that blocked, or of the only one there is."""
+        heads = list(self.thresholds.items())
+        return next((one for head, one in heads if head == code or len(heads) == 1), None)
 
 
 class TopicsRule(_Rule):
@@ -383,7 +384,7 @@ class TopicsRule(_Rule):
             raise ValueError("a topic needs three characters at least")
         return self
 
-    def blocks_from(self) -> float | None:
+    def blocks_from(self, code: str) -> float | None:
         """Return the distance from the nearest allowed example; None where only refusals are named."""
         return 1.0 - self.near if self.allowed else None
 
@@ -426,7 +427,7 @@ class ScriptsRule(_Rule):
     def _sorted(cls, allowed: tuple[Script, ...]) -> tuple[Script, ...]:
         return tuple(sorted(set(allowed)))
 
-    def blocks_from(self) -> float | None:
+    def blocks_from(self, code: str) -> float | None:
         """Return the share of foreign letters."""
         return self.max_foreign
 

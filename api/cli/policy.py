@@ -235,7 +235,7 @@ async def _explained(rails: Rails, text: str, as_: As) -> ExplainedOut:
             decision=one.decision,
             code=one.code,
             score=one.score,
-            blocks_from=rules[one.rail, one.mode].blocks_from(),  # type: ignore[index]
+            blocks_from=rules[one.rail, one.mode].blocks_from(one.code),  # type: ignore[index]
             ms=one.ms,
         )
         for one in await rails.explain(hop, text)
