@@ -164,7 +164,12 @@ async def _ranked(
 ) -> tuple[Place, ...]:
     names = {document.id: name for name, document in documents.items()}
     found = await agent.search(gold.question, scope=scope, limit=_HITS_BEIR if gold.relevant else _HITS)
-    return tuple(dict.fromkeys((names.get(c.document_id, c.name), c.page_no) for c in found.citations))
+    # What is judged by the document alone is found on whichever of its pages: a long text has several.
+    return tuple(
+        dict.fromkeys(
+            (names.get(c.document_id, c.name), 1 if gold.relevant else c.page_no) for c in found.citations
+        )
+    )
 
 
 def is_right(gold: Gold, answer: Answer) -> bool:

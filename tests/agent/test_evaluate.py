@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -243,3 +244,13 @@ async def test_the_names_of_the_report_are_fixed() -> None:
     answers = {"n", "match", "abstained", "citation_precision", "citation_recall", "support"}
     assert answers <= set(told["answers"]["all"])
     assert {"search_p50", "answer_p95"} <= set(told["latency_ms"])
+
+
+async def test_what_is_judged_by_the_document_is_found_on_any_of_its_pages() -> None:
+    long = a_document("long.txt")
+    second = replace(a_chunk("Zeolites adsorb water.", document=long), page_no=2)
+    library = FakeLibrary(shelf=[(long, [second])])
+    agent = GuardedAgent(library=library, rails=FakeRails(), model=None, settings=AgentSettings())
+    gold = Gold(id="1", question="Zeolites adsorb water.", relevant=("long.txt",))
+    (score,) = [s async for s in evaluate(agent, [gold], {"long.txt": long}, scope=SCOPE, ask=False)]
+    assert list(score.ranked.values()) == [(("long.txt", 1),)]
