@@ -13,7 +13,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from guardrails.classifier import Head
 from guardrails.errors import PolicyError
@@ -35,6 +44,19 @@ Order = Callable[[Any, Any], bool]
 _DEEPEST = 8
 #: Characters of a joined policy's name that are kept; the rest is told by a hash.
 _LONGEST = 600
+
+
+def _listed(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(sorted(set(values)))
+
+
+#: A list of a file, and its order and repetitions gone: two policies that say the same are equal.
+_LISTED, _ONCE = BeforeValidator(_listed), AfterValidator(_once)
+Texts = Annotated[tuple[str, ...], _LISTED, _ONCE]
 
 
 def _covers(ours: Any, theirs: Any) -> bool:
@@ -149,20 +171,15 @@ class SecretsRule(_Rule):
     orders = {"canaries": _covers, "min_entropy": operator.le}
 
     rail: Literal["secrets"] = "secrets"
-    canaries: tuple[str, ...] = ()
+    canaries: Texts = ()
     min_entropy: Annotated[float, Field(ge=1.0, le=6.0)] = 3.0
-
-    @field_validator("canaries", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
 
     @field_validator("canaries")
     @classmethod
     def _telling(cls, canaries: tuple[str, ...]) -> tuple[str, ...]:
         if any(sum(map(str.isalnum, canary)) < 6 for canary in canaries):
             raise ValueError("a canary needs six letters or digits, or ordinary text would trip it")
-        return tuple(sorted(set(canaries)))
+        return canaries
 
     def tightened(self, other: SecretsRule) -> SecretsRule:
         """Take all canaries and the lower entropy."""
@@ -269,17 +286,7 @@ class GuardModelRule(_Rule):
     orders = {"allowed": _within}
 
     rail: Literal["guard_model"] = "guard_model"
-    allowed: tuple[str, ...] = ()
-
-    @field_validator("allowed", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
-
-    @field_validator("allowed")
-    @classmethod
-    def _sorted(cls, allowed: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(sorted(set(allowed)))
+    allowed: Texts = ()
 
     def tightened(self, other: GuardModelRule) -> GuardModelRule:
         """Let pass only what both let pass."""
@@ -342,17 +349,12 @@ class TopicsRule(_Rule):
     rail: Literal["topics"] = "topics"
     allowed: tuple[tuple[str, ...], ...] = ()
     """In a file one list of examples; joined policies keep one list each, and all must be met."""
-    refused: tuple[str, ...] = ()
-    refused_words: tuple[str, ...] = ()
+    refused: Texts = ()
+    refused_words: Texts = ()
     near: Annotated[float, Field(ge=0, le=1)] = 0.55
     """Six examples keep 33 of 36 questions about filings, decline 3 of 4 others (`tests/bench/topics.py`)."""
     near_refused: Annotated[float, Field(ge=0, le=1)] = 0.65
     """Of what people ask about other things, one in a hundred is as near."""
-
-    @field_validator("allowed", "refused", "refused_words", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
 
     @field_validator("allowed", mode="before")
     @classmethod
@@ -369,11 +371,6 @@ class TopicsRule(_Rule):
         if not all(groups):
             raise ValueError("an empty list of allowed topics would refuse every question")
         return tuple(sorted({tuple(sorted(set(group))) for group in groups}))
-
-    @field_validator("refused", "refused_words")
-    @classmethod
-    def _once(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(sorted(set(texts)))
 
     @model_validator(mode="after")
     def _telling(self) -> TopicsRule:
@@ -414,18 +411,8 @@ class ScriptsRule(_Rule):
     orders = {"allowed": _within, "max_foreign": operator.le}
 
     rail: Literal["scripts"] = "scripts"
-    allowed: Annotated[tuple[Script, ...], Field(min_length=0)]
+    allowed: Annotated[tuple[Script, ...], _LISTED, _ONCE]
     max_foreign: Annotated[float, Field(ge=0, le=1)] = 0.2
-
-    @field_validator("allowed", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
-
-    @field_validator("allowed")
-    @classmethod
-    def _sorted(cls, allowed: tuple[Script, ...]) -> tuple[Script, ...]:
-        return tuple(sorted(set(allowed)))
 
     def blocks_from(self, code: str) -> float | None:
         """Return the share of foreign letters."""
@@ -658,30 +645,8 @@ def _in_mode(rule: AnyRule, mode: Mode) -> AnyRule:
 
 
 def _stricter(rule: Rule, other: Rule | None) -> Rule:
-    match rule, other:
-        case _, None:
-            return rule
-        case SizeRule(), SizeRule():
-            return rule.tightened(other)
-        case HiddenUnicodeRule(), HiddenUnicodeRule():
-            return rule.tightened(other)
-        case OverrideRule(), OverrideRule():
-            return rule.tightened(other)
-        case ExfiltrationRule(), ExfiltrationRule():
-            return rule.tightened(other)
-        case SecretsRule(), SecretsRule():
-            return rule.tightened(other)
-        case PersonalRule(), PersonalRule():
-            return rule.tightened(other)
-        case GuardModelRule(), GuardModelRule():
-            return rule.tightened(other)
-        case TopicsRule(), TopicsRule():
-            return rule.tightened(other)
-        case ScriptsRule(), ScriptsRule():
-            return rule.tightened(other)
-        case GroundedRule(), GroundedRule():
-            return rule.tightened(other)
-        case ClassifierRule(), ClassifierRule():
-            return rule.tightened(other)
-        case _:
-            raise PolicyError(f"two different rails under one name: {rule.rail}")
+    if other is None:
+        return rule
+    if type(rule) is not type(other):
+        raise PolicyError(f"two different rails under one name: {rule.rail}")
+    return rule.tightened(other)  # type: ignore[arg-type]
