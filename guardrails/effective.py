@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -86,6 +87,8 @@ class _Held:
     rules: tuple[tuple[Assignment, Policy], ...]
     files: tuple[Path, ...]
     seen: tuple[_Seen, ...] = ()
+    #: Of all policies together: who asks is not known to a model.
+    hosted: HostedRule
     #: Rails by the places in `rules` of what applies.
     rails: dict[tuple[int, ...], Rails] = field(default_factory=dict)
 
@@ -205,16 +208,12 @@ class Effective:
 
         It masks what any policy of the house wants masked: who asks is not known to a model.
         """
-        hosted = self._hosted(self._current())
+        hosted = self._current().hosted
         return Vault(frozenset(hosted.kinds), names=by_model() if hosted.names == "model" else by_rules)
 
     def sends_pictures(self) -> bool:
         """Say whether a model of somebody else's may see pictures, which cannot be masked."""
-        return self._hosted(self._current()).pictures == "send"
-
-    @staticmethod
-    def _hosted(held: _Held) -> HostedRule:
-        return held.joined(range(len(held.rules))).hosted
+        return self._current().hosted.pictures == "send"
 
     def _current(self) -> _Held:
         """Look whether a file changed; take the change as a whole or not at all."""
@@ -273,8 +272,9 @@ class Effective:
                     f"The house's policy {house.label} stops nothing at the hop {hop}: all is in shadow. "
                     "Name one that acts, and put the one in shadow into policies.yaml beside it."
                 )
-        held = _Held(house=house, rules=rules, files=files, seen=before)
-        if self._hosted(held).names == "model":
+        hosted = reduce(HostedRule.tightened, (policy.hosted for _, policy in rules), house.hosted)
+        held = _Held(house=house, rules=rules, files=files, seen=before, hosted=hosted)
+        if hosted.names == "model":
             by_model()
         for applying in ((), *((number,) for number in range(len(rules)))):
             held.rails[applying] = self._built(held.joined(applying))
