@@ -300,18 +300,8 @@ class Run:
     def judged(self) -> list[dict[str, object]]:
         """Return what the rails said since this was last asked, alike ones as one with their number."""
         verdicts, self.verdicts[:] = list(self.verdicts), []
-        said = [
-            record
-            for verdict in verdicts
-            for record in (
-                (verdict.hop, verdict.policy, "enforced", verdict.decision, verdict.rail, verdict.code),
-                *(
-                    (verdict.hop, verdict.policy, "shadow", o.decision, o.rail, o.code)
-                    for o in verdict.shadow
-                ),
-            )
-        ]
         names = ("hop", "policy", "mode", "decision", "rail", "code")
+        said = (tuple(line[name] for name in names) for verdict in verdicts for line in verdict.told())
         return [dict(zip(names, one, strict=True)) | {"texts": many} for one, many in Counter(said).items()]
 
     async def close(self) -> None:

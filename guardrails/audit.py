@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,9 +27,9 @@ class Audit:
         """Append a line a text, and one a rail in shadow that would have acted. Raises OSError."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         told = "".join(
-            json.dumps({"time": now, "who": who, "trace": trace} | line) + "\n"
-            for text, verdict in zip(texts, verdicts, strict=True)
-            for line in _lines(text, verdict)
+            json.dumps({"time": now, "who": who, "trace": trace} | line | {"sha256": digest}) + "\n"
+            for digest, verdict in zip(map(_digest, texts), verdicts, strict=True)
+            for line in verdict.told()
         )
         lines = told.encode()
         while lines:
@@ -40,19 +40,5 @@ class Audit:
         os.close(self._file)
 
 
-def _lines(text: str, verdict: Verdict) -> Iterator[dict[str, object]]:
-    named: dict[str, object] = {"policy": verdict.policy, "hop": verdict.hop}
-    digest = hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
-    said = (
-        ("enforced", verdict.rail, verdict.code, verdict.decision, verdict.score),
-        *(("shadow", one.rail, one.code, one.decision, one.score) for one in verdict.shadow),
-    )
-    for mode, rail, code, decision, score in said:
-        yield named | {
-            "mode": mode,
-            "rail": rail,
-            "code": code,
-            "decision": decision,
-            "score": score,
-            "sha256": digest,
-        }
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()

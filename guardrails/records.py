@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -49,6 +49,20 @@ class Verdict:
     shadow: tuple[Opinion, ...] = ()
     #: What whoever asked may be told, by language ("en"), where it was blocked.
     refusal: Mapping[str, str] = field(default_factory=dict)
+
+    def told(self) -> Iterator[dict[str, object]]:
+        """Yield it for the record: what was done, then what each rail in shadow would have done."""
+        here: dict[str, object] = {"policy": self.policy, "hop": self.hop}
+        modes: list[tuple[str, Verdict | Opinion]] = [("enforced", self)]
+        modes += [("shadow", one) for one in self.shadow]
+        for mode, one in modes:
+            yield here | {
+                "mode": mode,
+                "rail": one.rail,
+                "code": one.code,
+                "decision": one.decision,
+                "score": one.score,
+            }
 
     @property
     def allowed(self) -> bool:
