@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from agent import words
 from agent.cells import Cell, Row, Table, read_table
+from agent.screen import screen_chunks
 from agent.state import Operand, Run, Source
 
 #: Chunks looked back over, and characters kept, for what heads a table.
@@ -77,9 +78,7 @@ async def _above(run: Run, source: Source) -> str:
     page = await run.library.on_page(source.chunk.document_id, source.chunk.page_no, scope=run.question.scope)
     place = next((i for i, chunk in enumerate(page) if chunk.id == source.chunk.id), 0)
     before = page[max(0, place - _PARTS) : place]
-    fresh = [chunk for chunk in before if chunk.id not in run.passed]
-    verdicts = await run.rails.screen("evidence", [chunk.text for chunk in fresh]) if fresh else ()
-    run.passed |= {c.id: v.text for c, v in zip(fresh, verdicts, strict=True) if v.allowed}
+    await screen_chunks(before, [], run)
     return above([run.passed.get(chunk.id, "") for chunk in before])
 
 
