@@ -100,7 +100,7 @@ def axes_of(
     """Find every axis whose ticks prove each other; `singles` are the upright words each by itself."""
     ground = ground_of(pixels)
     plain = [mark for mark in marks if distance(mark.ground, ground) < DIFFERENT]
-    upright = [mark for mark in plain if not mark.slanted and not mark.turned]
+    upright = [mark for mark in plain if mark.upright]
     found = _numbered(upright, marks, "vertical", pixels, again)
     found += _alone(_numbered(upright, marks, "horizontal", pixels, again), upright)
     slanted = _slanted([mark for mark in plain if mark.slanted])
@@ -185,8 +185,7 @@ def _title_of(axis: Axis, axes: Sequence[Axis], marks: Sequence[Mark]) -> Mark |
         near = [
             m
             for m in marks
-            if not m.turned
-            and not m.slanted
+            if m.upright
             and 0 < m.y - foot < 2.5 * size
             and abs(m.x - middle) < reach
             and m.x1 - m.x0 < axis.end - axis.begin
@@ -311,7 +310,7 @@ def _covers(mark: Mark, box: tuple[float, float, float, float]) -> bool:
 
 def _is_apart(mark: Mark, box: tuple[float, float, float, float]) -> bool:
     """Say whether a phrase that reaches into a column of ticks is none of them: it runs on beyond it."""
-    return mark.slanted or mark.turned or mark.x1 > box[2] + mark.size or mark.x0 < box[0] - mark.size
+    return not mark.upright or mark.x1 > box[2] + mark.size or mark.x0 < box[0] - mark.size
 
 
 def _is_stepped(ticks: Sequence[Mark], way: Way, read: Callable[[str], float | None]) -> bool:

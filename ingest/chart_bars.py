@@ -50,7 +50,7 @@ class Bar:
 def bars_of(marks: Sequence[Mark], keys: Sequence[Key], pixels: Pixels) -> list[Bar]:
     """Return the bars that lie in rows, from top to bottom; [] where a label or a value is in doubt."""
     ground = ground_of(pixels)
-    figures = [m for m in marks if not m.slanted and not m.turned and _VALUE.fullmatch(m.text)]
+    figures = [m for m in marks if m.upright and _VALUE.fullmatch(m.text)]
     parts = [part for mark in figures if (part := _part(mark, keys, pixels, ground)) is not None]
     rows = _rows(parts)
     if len(rows) < 2:
@@ -59,7 +59,7 @@ def bars_of(marks: Sequence[Mark], keys: Sequence[Key], pixels: Pixels) -> list[
     left = min(part.left for part in parts)
     if max(part[0].left for part in rows) - left > 3:
         return []  # bars of one chart begin on one line
-    beside = [m for m in marks if not m.slanted and not m.turned and m.x1 < left + 2 and id(m) not in valued]
+    beside = [m for m in marks if m.upright and m.x1 < left + 2 and id(m) not in valued]
     labels = _named(rows, _in_column(beside))
     bars = [Bar(label=tuple(label), parts=tuple(row)) for label, row in zip(labels, rows, strict=True)]
     names = [bar.name for bar in bars]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ingest.chart_marks import DIFFERENT, Colour, Mark, Pixels, away, cut, distance, ground_of, joined
+from ingest.chart_marks import Colour, Mark, Pixels, away, cut, ground_of, joined, plain_of
 
 #: A sample stands nearer than this to its label, and is no wider, in heights of the label.
 _NEAR, _WIDE = 1.5, 4.5
@@ -34,7 +34,7 @@ class Key:
 def legend_of(marks: Sequence[Mark], pixels: Pixels) -> list[Key]:
     """Return the entries of the legend as they are read: labels with samples, in rows or columns."""
     ground = ground_of(pixels)
-    plain = [m for m in marks if not m.slanted and not m.turned and distance(m.ground, ground) < DIFFERENT]
+    plain = plain_of(marks, ground)
     keys = [key for mark in plain if (key := _sampled(mark, marks, pixels, ground)) is not None]
     lined = [key for key in keys if any(_goes_with(key, other) for other in keys if other is not key)]
     if len(lined) < 2:
@@ -86,8 +86,7 @@ def in_lines(keys: Sequence[Key]) -> list[Key]:
 
 def coloured(marks: Sequence[Mark], pixels: Pixels) -> list[Key]:
     """Return the labels written in a colour, with what is written in grey in the same column."""
-    ground = ground_of(pixels)
-    plain = [m for m in marks if not m.slanted and not m.turned and distance(m.ground, ground) < DIFFERENT]
+    plain = plain_of(marks, ground_of(pixels))
     worded = [m for m in plain if sum(map(str.isalpha, m.text)) >= 3 and len(m.text) <= _LONGEST]
     bright = [m for m in worded if max(m.ink) - min(m.ink) >= _COLOURED]
     found = [

@@ -53,6 +53,11 @@ class Mark:
     ground: Colour = (255, 255, 255)
 
     @property
+    def upright(self) -> bool:
+        """Whether it runs from left to right."""
+        return not self.slanted and not self.turned
+
+    @property
     def x(self) -> float:
         """The middle across."""
         return (self.x0 + self.x1) / 2
@@ -76,6 +81,11 @@ def singles_of(words: Sequence[Word], pixels: Pixels) -> list[Mark]:
     """Return the upright words each as a mark of its own."""
     upright = [_mark(w) for w in words if not w.turn and not _leans(w) and not _NO_WORD.fullmatch(w.text)]
     return [_coloured(mark, pixels) for mark in upright]
+
+
+def plain_of(marks: Sequence[Mark], ground: Colour) -> list[Mark]:
+    """Return the upright phrases that stand on the picture's own ground."""
+    return [mark for mark in marks if mark.upright and distance(mark.ground, ground) < DIFFERENT]
 
 
 def ground_of(pixels: Pixels) -> Colour:

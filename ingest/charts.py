@@ -21,7 +21,6 @@ from ingest.chart_axes import Again, Axis, axes_of, titled
 from ingest.chart_bars import Bar, bars_of
 from ingest.chart_keys import Key, coloured, legend_of
 from ingest.chart_marks import (
-    DIFFERENT,
     Colour,
     Mark,
     Pixels,
@@ -31,6 +30,7 @@ from ingest.chart_marks import (
     ground_of,
     joined,
     marks_of,
+    plain_of,
     singles_of,
 )
 from ingest.records import Box, Element, Span
@@ -218,9 +218,7 @@ def _box(mark: Mark, place: Place) -> Box:
 
 def _title(marks: Sequence[Mark], legend: Sequence[Key], pixels: Pixels) -> list[Mark]:
     """Return the lines of the title: the topmost line that stands alone, and those that go on in its hand."""
-    ground = ground_of(pixels)
-    plain = [m for m in marks if not m.slanted and not m.turned and distance(m.ground, ground) < DIFFERENT]
-    rows = _lines(plain)
+    rows = _lines(plain_of(marks, ground_of(pixels)))
     if not rows or len(rows[0]) != 1 or any(key.label in rows[0] for key in legend):
         return []
     first = rows[0][0]
