@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from agent import words
 from agent.chart_parts import Part
@@ -51,13 +52,36 @@ _AXIS_LABEL = re.compile(rf"what is the (?:label|title|name) of {WAY}", re.I)
 _STANDS_FOR = re.compile(rf"what does {WAY} (?:in|of) (?:the )?[\w ]+ (?:represent|show)", re.I)
 
 
+class _Asked(NamedTuple):
+    """The one axis that a part asks about, and how it asks."""
+
+    said: re.Match[str]
+    place: int
+    chart: Chart
+    axis: Axis
+
+    def told(self, text: str, line: str = "") -> Said:
+        """Answer from this axis, or from a `line` beside its ticks."""
+        return Said(text=text, places=(self.place,), lines=(line or self.axis.line,))
+
+
+def _asked(match: re.Match[str] | None, part: Part, charts: Mapping[int, Chart]) -> _Asked | None:
+    """Return what a matched part asks about: an axis, or the colour bar; None where that is open."""
+    one = one_chart(part, charts)
+    if match is None or one is None:
+        return None
+    said = match.groupdict()
+    of_colours = "way" not in said or said.get("bar")
+    axis = _colour_bar(one[1]) if of_colours else one[1].axis(way_of(said["way"]))
+    return None if axis is None else _Asked(match, *one, axis)
+
+
 def extreme(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     """Tell the first or last tick of an axis."""
-    match, one = only(_EXTREME, part), one_chart(part, charts)
-    axis = one[1].axis(way_of(match["way"])) if match and one else None
-    if match is None or one is None or axis is None:
+    asked = _asked(only(_EXTREME, part), part, charts)
+    if asked is None:
         return None
-    end = match["end"].casefold()
+    axis, end = asked.axis, asked.said["end"].casefold()
     upright = end in ("highest", "topmost", "top", "lowest", "bottommost", "bottom")
     if upright != (axis.way == "vertical") and end not in ("first", "last"):
         return None
@@ -65,11 +89,8 @@ def extreme(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     tick = _as_printed(axis.ticks[0] if first else axis.ticks[-1], axis)
     if not tick:
         return None
-    return Said(
-        text=f"the {end} labelled tick on the {axis.way} axis of {which(one[0], part)} is {tick}",
-        places=(one[0],),
-        lines=(axis.line,),
-    )
+    where = f"the {axis.way} axis of {which(asked.place, part)}"
+    return asked.told(f"the {end} labelled tick on {where} is {tick}")
 
 
 def _as_printed(tick: str, axis: Axis) -> str:
@@ -83,116 +104,91 @@ def _as_printed(tick: str, axis: Axis) -> str:
 
 def count(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     """Count the ticks of an axis."""
-    match, one = only(_COUNT, part), one_chart(part, charts)
-    axis = one[1].axis(way_of(match["way"])) if match and one else None
-    if match is None or one is None or axis is None:
+    asked = _asked(only(_COUNT, part), part, charts)
+    if asked is None:
         return None
-    what = match["what"].casefold()
+    axis, what = asked.axis, asked.said["what"].casefold()
     if what == "countries" and not all_countries(axis.ticks):
         return None
-    if what == "years" and not all(re.fullmatch(r"(?:1[5-9]|20)\d\d", tick) for tick in axis.ticks):
+    if what == "years" and not _are_years(axis.ticks):
         return None
-    return Said(
-        text=f"the {axis.way} axis of {which(one[0], part)} has {len(axis.ticks)} labelled {what}",
-        places=(one[0],),
-        lines=(axis.line,),
-    )
+    where = f"the {axis.way} axis of {which(asked.place, part)}"
+    return asked.told(f"{where} has {len(axis.ticks)} labelled {what}")
 
 
 def step(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     """Tell by how much consecutive ticks differ, where all differ alike."""
-    match, one = only(_STEP, part), one_chart(part, charts)
-    if match is None or one is None:
-        return None
-    axis = _colour_bar(one[1]) if match["bar"] else one[1].axis(way_of(match["way"]))
-    ticks = axis.numbers() if axis else ()
+    asked = _asked(only(_STEP, part), part, charts)
+    ticks = asked.axis.numbers() if asked else ()
     steps = {abs(b.value - a.value) for a, b in pairwise(ticks)}
     unit = _unit(ticks)
-    if axis is None or len(steps) != 1 or unit is None:
+    if asked is None or len(steps) != 1 or unit is None:
         return None
-    where = "colour bar" if match["bar"] else f"{axis.way} axis"
-    return Said(
-        text=f"consecutive ticks on the {where} of {which(one[0], part)} differ by {steps.pop():f}{unit}",
-        places=(one[0],),
-        lines=(axis.line,),
+    where = "colour bar" if asked.said["bar"] else f"{asked.axis.way} axis"
+    return asked.told(
+        f"consecutive ticks on the {where} of {which(asked.place, part)} differ by {steps.pop():f}{unit}"
     )
 
 
 def span(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     """Tell by how much the largest and the smallest tick differ."""
-    match, one = only(_SPAN, part), one_chart(part, charts)
-    axis = one[1].axis(way_of(match["way"])) if match and one else None
-    ticks = axis.numbers() if axis else ()
+    asked = _asked(only(_SPAN, part), part, charts)
+    ticks = asked.axis.numbers() if asked else ()
     unit = _unit(ticks)
-    if one is None or axis is None or not ticks or unit is None:
+    if asked is None or not ticks or unit is None:
         return None
     values = [tick.value for tick in ticks]
     apart = max(values) - min(values)
-    return Said(
-        text=f"the largest and the smallest tick on the {axis.way} axis of {which(one[0], part)} differ by "
-        f"{apart:f}{unit}",
-        places=(one[0],),
-        lines=(axis.line,),
-    )
+    where = f"the {asked.axis.way} axis of {which(asked.place, part)}"
+    return asked.told(f"the largest and the smallest tick on {where} differ by {apart:f}{unit}")
 
 
 def bar_end(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     """Tell the largest or smallest tick of a colour bar."""
-    match, one = only(_BAR_END, part), one_chart(part, charts)
-    axis = _colour_bar(one[1]) if match and one else None
-    if match is None or one is None or axis is None or not axis.numbers():
+    asked = _asked(only(_BAR_END, part), part, charts)
+    if asked is None or not asked.axis.numbers():
         return None
-    end = match["end"].casefold()
-    best = (max if end in ("maximum", "highest") else min)(axis.numbers(), key=lambda tick: tick.value)
-    return Said(
-        text=f"the {end} tick on the colour bar of {which(one[0], part)} is {best.text}",
-        places=(one[0],),
-        lines=(axis.line,),
-    )
+    end = asked.said["end"].casefold()
+    largest = max if end in ("maximum", "highest") else min
+    best = largest(asked.axis.numbers(), key=lambda tick: tick.value)
+    return asked.told(f"the {end} tick on the colour bar of {which(asked.place, part)} is {best.text}")
 
 
 def axis_label(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     """Tell what is written along an axis."""
-    match, one = only(_AXIS_LABEL, part), one_chart(part, charts)
-    axis = one[1].axis(way_of(match["way"])) if match and one else None
-    if one is None or axis is None or not axis.title:
+    asked = _asked(only(_AXIS_LABEL, part), part, charts)
+    if asked is None or not asked.axis.title:
         return None
-    return Said(
-        text=f"the label of the {axis.way} axis of {which(one[0], part)} is “{axis.title}”",
-        places=(one[0],),
-        lines=(axis.title_line,),
-    )
+    where = f"the {asked.axis.way} axis of {which(asked.place, part)}"
+    return asked.told(f"the label of {where} is “{asked.axis.title}”", asked.axis.title_line)
 
 
 def chosen(part: Part, charts: Mapping[int, Chart]) -> Said | None:
     """Choose what an axis stands for: its labels must prove the kind, and one option alone name it."""
-    match, one = _STANDS_FOR.fullmatch(part.text), one_chart(part, charts)
-    axis = one[1].axis(way_of(match["way"])) if match and one else None
-    if match is None or one is None or axis is None or not part.options:
+    asked = _asked(_STANDS_FOR.fullmatch(part.text), part, charts)
+    if asked is None or not part.options:
         return None
-    titled = [(letter, text) for letter, text in part.options if axis.title and _says(text, axis.title)]
-    if len(titled) == 1:
-        letter, text = titled[0]
-        return Said(
-            text=f"the {axis.way} axis of {which(one[0], part)} represents {letter}, “{text.rstrip('.')}”",
-            places=(one[0],),
-            lines=(axis.title_line,),
-        )
-    if sum(known_name(label) != "" for label in axis.ticks) >= 0.9 * len(axis.ticks):
-        kind = r"\bcountr(?:y|ies)\b"
-    elif axis.kind == "dates" or all(re.fullmatch(r"(?:1[5-9]|20)\d\d", tick) for tick in axis.ticks):
-        kind = r"\b(?:years?|time|dates?)\b"
-    else:
-        return None
-    named = [(letter, text) for letter, text in part.options if re.search(kind, text, re.I)]
-    if len(named) != 1 or not words.numbers(named[0][1]) <= words.numbers(one[1].text):
-        return None
+    axis, line = asked.axis, asked.axis.title_line
+    named = [(letter, text) for letter, text in part.options if axis.title and _says(text, axis.title)]
+    if len(named) != 1:
+        kind, line = _kind(axis), axis.line
+        named = [(letter, text) for letter, text in part.options if kind and re.search(kind, text, re.I)]
+        if len(named) != 1 or not words.numbers(named[0][1]) <= words.numbers(asked.chart.text):
+            return None
     letter, text = named[0]
-    return Said(
-        text=f"the {axis.way} axis of {which(one[0], part)} represents {letter}, “{text.rstrip('.')}”",
-        places=(one[0],),
-        lines=(axis.line,),
-    )
+    where = f"the {axis.way} axis of {which(asked.place, part)}"
+    return asked.told(f"{where} represents {letter}, “{text.rstrip('.')}”", line)
+
+
+def _kind(axis: Axis) -> str:
+    """Return a pattern of what the ticks of an axis are; "" where they prove nothing."""
+    if sum(known_name(label) != "" for label in axis.ticks) >= 0.9 * len(axis.ticks):
+        return r"\bcountr(?:y|ies)\b"
+    return r"\b(?:years?|time|dates?)\b" if axis.kind == "dates" or _are_years(axis.ticks) else ""
+
+
+def _are_years(ticks: Sequence[str]) -> bool:
+    return all(re.fullmatch(r"(?:1[5-9]|20)\d\d", tick) for tick in ticks)
 
 
 def _colour_bar(chart: Chart) -> Axis | None:
