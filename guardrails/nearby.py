@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 #: (start, end) of each find in the text as given.
 Spans = Iterator[tuple[int, int]]
@@ -32,6 +32,17 @@ CAPITALS = "".join(
 def plain(text: str) -> str:
     """Return the text with odd digits, blanks and hyphens made plain, each character in its place."""
     return text.translate(_PLAIN)
+
+
+def put(text: str, pieces: Sequence[tuple[int, int, str]]) -> str:
+    """Put each piece in the place of `text[start:end]`, in order; one that overlaps the last is left out."""
+    parts: list[str] = []
+    at = 0
+    for start, end, piece in pieces:
+        if start >= at:
+            parts += [text[at:start], piece]
+        at = max(at, end)
+    return "".join([*parts, text[at:]])
 
 
 def near(word: re.Pattern[str], text: str, match: re.Match[str]) -> bool:

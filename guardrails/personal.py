@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from guardrails import accounts, addresses, contacts, identities
 from guardrails.names import Names, by_rules
-from guardrails.nearby import Spans, plain
+from guardrails.nearby import Spans, plain, put
 
 Kind = Literal[
     "email",
@@ -112,13 +112,7 @@ def _candidates(text: str, kinds: AbstractSet[Kind], names: Names) -> Iterator[t
 
 def mask(text: str, spans: Sequence[tuple[int, int, Kind]]) -> str:
     """Put a typed placeholder in the place of each span; overlapping spans share the first one's."""
-    parts: list[str] = []
-    at = 0
-    for start, end, kind in sorted(spans):
-        if start >= at:
-            parts += [text[at:start], PLACEHOLDERS[kind]]
-        at = max(at, end)
-    return "".join([*parts, text[at:]])
+    return put(text, [(start, end, PLACEHOLDERS[kind]) for start, end, kind in sorted(spans)])
 
 
 #: In this order: a proof by checksum comes before a shape.

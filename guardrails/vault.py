@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from guardrails import personal
 from guardrails.names import Names, by_rules
+from guardrails.nearby import put
 from guardrails.personal import Kind
 
 #: What a kind is called in a placeholder, for a model to read.
@@ -94,11 +95,7 @@ class Vault:
             after = bisect_right(ends, start)
             if after == len(finds) or finds[after].start >= end:
                 spans.append((start, end, mark))
-        parts, at = [], 0
-        for start, end, mark in sorted(spans):
-            parts += [text[at:start], mark]
-            at = end
-        return "".join([*parts, text[at:]])
+        return put(text, sorted(spans))
 
     def restore(self, text: str) -> str:
         """Return a text with the values put back."""
