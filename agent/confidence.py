@@ -1,5 +1,5 @@
-"""How sure is it that a sentence answers the question? One number from what retrieval, the cross-encoder and
-the question itself tell, by a logistic model with a plain weight for each sign.
+"""How sure is it that a sentence answers the question? One number from what retrieval and the question itself
+tell, by a logistic model with a plain weight for each sign.
 
 The weights stand in `calibration.toml`, fitted on questions with known answers (`tests/bench/calibrate.py`
 makes the file anew). The answer is judged before it is shown: below the threshold it is an abstention, which
@@ -76,13 +76,12 @@ def signs(
     cited: list[Source],
     sources: list[Source],
     pages: str,
-    logits: tuple[float, float],
     computed: bool,
 ) -> dict[str, float]:
     """Return the signs by name, each about 0 to 1 and higher where it is rather the answer.
 
-    `pages` are the words of the cited pages, `logits` the cross-encoder's for the question with the sentence
-    and with the cited chunk.
+    `pages` are the words of the cited pages. The cross-encoder is not asked again: what it says of a sentence
+    or its chunk tells right answers from others hardly better than chance (AUC .54 and .56, 186 answers).
     """
     asked = words.content(question) | words.numbers(question)
     beside = "\n".join(f"{s.title}\n{s.chunk.heading}" for s in cited)
@@ -93,8 +92,6 @@ def signs(
     return {
         "retrieved": max(s.score for s in cited),
         "first": 1.0 / rank,
-        "reads": probability(logits[0]),
-        "chunk_reads": probability(logits[1]),
         "covered_here": words.cover(asked, _said(here)),
         "covered_chunk": words.cover(asked, _said(chunk)),
         # Of two words that are asked for one is soon said in another way: one is taken as met.

@@ -158,16 +158,12 @@ async def weighed(draft: Drafted, sources: list[Source], *, run: Run, question: 
         for document_id, page_no in sorted(places)
         for chunk in await run.library.on_page(document_id, page_no, scope=run.question.scope)
     ]
-    first = cited[0]
-    passages = [f"{first.heading}: {draft['text']}", f"{first.title}\n{first.heading}\n{first.text}"]
-    here, chunk_logit = await run.library.rerank(question, passages)
     return signs(
         question,
         draft["text"],
         cited=cited,
         sources=sources,
         pages="\n".join(f"{chunk.heading}\n{chunk.text}" for chunk in chunks),
-        logits=(here, chunk_logit),
         computed=_is_computed(draft),
     )
 

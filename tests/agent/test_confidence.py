@@ -22,7 +22,6 @@ def found(question: str, text: str, *, pages: str = "", other: Source | None = N
         cited=[source],
         sources=sources,
         pages=pages or text,
-        logits=(2.0, -2.0),
         computed=False,
     )
 
