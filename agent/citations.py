@@ -10,11 +10,42 @@ from collections.abc import Sequence
 
 from agent import words
 from agent.records import Citation
-from agent.state import Source
+from agent.state import Drafted, Run, Source, State
 from ingest.records import Box, Chunk, Span
 
 #: Places that share one word less than the best may still be the right one.
 _TIED = 1.0
+
+
+async def quoted(draft: Drafted, state: State, run: Run) -> list[Citation]:
+    """Return what a drafted sentence is to be cited by, unnumbered and not yet screened."""
+    said = "" if state.get("about") else draft["text"]  # what code says stands in no document
+    question = draft.get("question", state["standalone"])
+    sources = {s.n: s for s in await run.sources(state)}
+    return [
+        cite(said, sources[n], n=0, place=place)
+        for n in draft["evidence"]
+        if n in sources
+        for place in await _chosen(draft, sources[n], run, said=said, question=question)
+    ]
+
+
+async def _chosen(
+    draft: Drafted, source: Source, run: Run, *, said: str, question: str
+) -> list[tuple[int, int]]:
+    """Return where a sentence stands in one source: one place, but of a chart one for each part.
+
+    The cross-encoder chooses where words leave it open.
+    """
+    if lines := whole_lines(draft.get("charts", []), source.chunk):
+        return lines
+    found = places(said, source.chunk, question=question)
+    if len(found) == 1 or not said:
+        return found[:1]
+    scores = await run.library.rerank(
+        f"{question} {said}", [source.chunk.text[start:end] for start, end in found]
+    )
+    return [max(zip(scores, found, strict=True), key=lambda pair: pair[0])[1]]
 
 
 def cite(sentence: str, source: Source, *, n: int, place: tuple[int, int] | None = None) -> Citation:

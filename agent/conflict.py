@@ -103,7 +103,7 @@ def _contradict(ours: str, theirs: str, figures: set[str], source: Source, other
         return False
     if tables == {True}:
         return _same_table(source, other) and _rows_differ(ours, theirs, figures)
-    return _say_the_same(ours, theirs) and _numbers_differ(ours, theirs, figures)
+    return _numbers_differ(ours, theirs, figures) and _say_the_same(ours, theirs)
 
 
 def _same_occasion(ours: str, theirs: str, source: Source, other: Source) -> bool:

@@ -10,11 +10,10 @@ from typing import get_args
 
 from langgraph.runtime import Runtime
 
-from agent import citations
 from agent.citations import cite
 from agent.records import AbstentionReason, Answer, Citation, Kind, Released, Sentence, Step
 from agent.screen import refusal_text, screen_quotes
-from agent.state import Drafted, Kept, Run, Source, State, StoredTurn, dropped
+from agent.state import Kept, Run, State, StoredTurn, dropped
 
 ABSTENTIONS = {
     "no_evidence": "I found no evidence for an answer in these documents.",
@@ -29,27 +28,20 @@ ABSTENTIONS = {
 
 
 async def release(state: State, runtime: Runtime[Run]) -> State:
-    """Mint the sentence's citations, number them in order of first use, and tell it."""
+    """Number the sentence's citations in order of first use, and tell it; what is gone meanwhile is none."""
     run = runtime.context
     draft = state.get("draft")
     assert draft is not None, "the graph routes here only with a screened draft"
-    sources = {s.n: s for s in await run.sources(state)}
-    cited = [sources[n] for n in draft["evidence"] if n in sources]
-    if not cited and state.get("about") != "courtesy":
+    alive = {s.chunk.id: s for s in await run.sources(state)}
+    quotes = [quote for quote in run.quotes if quote.chunk_id in alive]
+    if not quotes and state.get("about") != "courtesy":
         return dropped(state, "document_gone")  # while the sentence was being checked
     known = len(run.citations)
-    question = draft.get("question", state["standalone"])
-    said = "" if state.get("about") else draft["text"]  # what code says stands in no document
-    quotes = [
-        cite(said, source, n=0, place=place)
-        for source in cited
-        for place in await _places(run, draft, source, said=said, question=question)
-    ]
-    numbers = [_number(run, quote) for quote in await screen_quotes(quotes, run)]
+    numbers = [_number(run, quote) for quote in quotes]
     sentence = Sentence(text=draft["text"], citations=tuple(dict.fromkeys(numbers)))
     runtime.stream_writer(Released(sentence=sentence, new_citations=tuple(run.citations[known:])))
     standing = {"text": sentence.text, "citations": list(sentence.citations)}
-    pages = [f"{source.name} p. {source.chunk.page_no}" for source in cited]
+    pages = dict.fromkeys(f"{quote.name} p. {quote.page_no}" for quote in quotes)
     return {
         "draft": None,
         "sentences": [*state.get("sentences", []), standing],  # type: ignore[list-item]
@@ -143,14 +135,6 @@ def marked(sentence: Sentence) -> str:
     return sentence.text + "".join(f" [{n}]" for n in sentence.citations)
 
 
-async def _places(
-    run: Run, draft: Drafted, source: Source, *, said: str, question: str
-) -> list[tuple[int, int]]:
-    """Return where a sentence stands in one source: one place, but of a chart one for each part."""
-    places = citations.whole_lines(draft.get("charts", []), source.chunk)
-    return places or [await _place(run, said, source, question=question)]
-
-
 def _number(run: Run, fresh: Citation) -> int:
     """Return the number of a citation, minting one unless the same quote of the same place has one."""
     for known in run.citations:
@@ -158,14 +142,3 @@ def _number(run: Run, fresh: Citation) -> int:
             return known.n
     run.citations.append(replace(fresh, n=len(run.citations) + 1))
     return len(run.citations)
-
-
-async def _place(run: Run, text: str, source: Source, *, question: str) -> tuple[int, int]:
-    """Find the row or sentence that carries `text`; the cross-encoder chooses where words leave it open."""
-    places = citations.places(text, source.chunk, question=question)
-    if len(places) == 1 or not text:
-        return places[0]
-    scores = await run.library.rerank(
-        f"{question} {text}", [source.chunk.text[start:end] for start, end in places]
-    )
-    return max(zip(scores, places, strict=True), key=lambda pair: pair[0])[1]

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from langgraph.runtime import Runtime
 
+from agent.citations import quoted
 from agent.records import Citation
 from agent.retrieve import merge
 from agent.state import Run, State, StoredTurn, dropped
@@ -103,20 +104,26 @@ async def screen_chunks(chunks: Sequence[Chunk], names: Sequence[str], run: Run)
 
 
 async def screen_answer(state: State, runtime: Runtime[Run]) -> State:
-    """Judge the drafted sentence after what was released; the verdict on the last one is the answer's."""
+    """Judge the drafted sentence and its quotes after what was released; the last verdict is the answer's.
+
+    One call for both: each costs NeMo 8 ms. A quote that is stopped shows its place without its words.
+    """
     run = runtime.context
     draft = state.get("draft")
     assert draft is not None, "the graph routes here only with a verified draft"
     released = " ".join(sentence["text"] for sentence in state.get("sentences", []))
-    (verdict,) = await run.rails.screen("answer", [draft["text"]], released=released)
+    quotes = await quoted(draft, state, run)
+    texts = [draft["text"], *(quote.quote for quote in quotes)]
+    verdict, *beside = await run.rails.screen("answer", texts, released=released)
     if not verdict.allowed:
         run.refusal = verdict.refusal
         return dropped(state, f"rail_{verdict.code}") | {"stopped": verdict.code}
+    run.quotes = [replace(quote, quote=judged.text) for quote, judged in zip(quotes, beside, strict=True)]
     return {"draft": {**draft, "text": verdict.text}, "told": ""}
 
 
 async def screen_quotes(citations: Sequence[Citation], run: Run) -> list[Citation]:
-    """Judge quotes by the answer's rails; one that they stop shows its place without its words."""
+    """Judge quotes that stand beside no sentence; one that the rails stop shows its place alone."""
     verdicts = await run.rails.screen("answer", [one.quote for one in citations]) if citations else ()
     return [replace(one, quote=verdict.text) for one, verdict in zip(citations, verdicts, strict=True)]
 

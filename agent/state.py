@@ -268,6 +268,8 @@ class Run:
     tell: Callable[[Step], None] = field(default=lambda step: None)
     #: The open draft; one round of writing.
     draft: AsyncGenerator[Drafted, None] | None = None
+    #: What the draft that passed the answer's rails is cited by, as they left it; not yet numbered.
+    quotes: list[Citation] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
     #: Of the sentence that was surest so far, shown or not.
     confidence: float = 0.0

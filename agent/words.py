@@ -66,7 +66,9 @@ STOPWORDS = frozenset(_STOPWORDS.split())
 
 def numbers(text: str) -> set[str]:
     """Return the numbers of `text`, comparable: no signs, brackets, currency, grouping or trailing zeros."""
-    found = set()
+    found: set[str] = set()
+    if text.isalpha():
+        return found  # most of what is asked word by word
     for match in _NUMBER.finditer(_FISCAL.sub(r"\1 ", _plain(text))):
         digits = match.group().strip("+-($%").replace(",", "").replace("$", "").rstrip("%")
         if digits.count(".") > 1:  # a version or a section, not an amount

@@ -61,6 +61,18 @@ from guardrails.topics import Embedder, Topics
 
 _LOG = logging.getLogger(__name__)
 _CONFIG = Path(__file__).parent / "config"
+#: The flows that a ticket goes through: our two and those of NeMo's that call them.
+_FLOWS = frozenset(
+    (
+        "screen what comes in",
+        "screen what goes out",
+        "process user input",
+        "run dialog rails",
+        "run input rails",
+        "process bot message",
+        "run output rails",
+    )
+)
 _UNDECIDED = Ruling(decision="block", code="undecided")
 #: What a call may take beyond its rails' own timeouts: NeMo's part, on a busy machine.
 _NEMO_TIMEOUT_S = 10.0
@@ -146,6 +158,15 @@ class NemoEngine:
         logging.getLogger("nemoguardrails.actions.action_dispatcher").setLevel(logging.CRITICAL)
         self._rails = LLMRails(RailsConfig.from_path(str(_CONFIG)))
         self._rails.events_history_cache = _NoHistory()
+        # NeMo loads its whole library, asked for or not, and looks through all of it at every event: these 90
+        # flows are a sixth of a call. Were one of them wanted after all, the call would fail and so close.
+        flows = self._rails.runtime.flow_configs
+        if not flows.keys() >= _FLOWS:
+            raise PolicyError(
+                "This NeMo Guardrails names its flows otherwise: install the version that is pinned."
+            )
+        for name in flows.keys() - _FLOWS:
+            del flows[name]
         self._rails.register_action(outcome, "screen")
         self._incoming, self._outgoing = RailType.INPUT, RailType.OUTPUT
 

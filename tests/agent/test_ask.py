@@ -161,7 +161,7 @@ async def test_the_answer_rails_see_what_was_already_released() -> None:
         ("The plant opened in 1987.", ""),
         ("The plant in Marlow opened in 1987.", ""),  # what it quotes
         ("It employs 240 people.", "The plant opened in 1987."),
-        ("It employs 240 people.", ""),
+        ("It employs 240 people.", "The plant opened in 1987."),  # what it quotes
     ]
 
 
