@@ -110,7 +110,7 @@ async def planned_for(question: str, run: Run) -> Planned:
     if run.model.writes_as == "local" and not unsure:
         return rules
     try:
-        reply = await _ask(run.model, question, run.history)
+        reply = await _ask(run.model, question, run)
     except ModelError:
         return rules  # A writer that is down is told when it is asked to write.
     queries = [q.strip() for q in reply.queries if q.strip()] or [reply.standalone]
@@ -175,8 +175,8 @@ def _said(reply: Plan, question: str, turns: list[StoredTurn]) -> bool:
     return all(words.cover(wanted, asked) >= _ASKED for wanted in each if wanted)
 
 
-async def _ask(model: LanguageModel, question: str, turns: list[StoredTurn]) -> Plan:
-    told = "\n".join(f"{turn['role']}: {turn['text'][:500]}" for turn in turns)
+async def _ask(model: LanguageModel, question: str, run: Run) -> Plan:
+    told = "\n".join(f"{turn['role']}: {turn['text'][:500]}" for turn in run.history)
     prompt = f"<conversation>\n{told}\n</conversation>\n<question>\n{question}\n</question>"
     messages = [Message(role="system", text=SYSTEM), Message(role="user", text=prompt)]
-    return await model.reply(messages, schema=Plan, max_tokens=240)
+    return await model.reply(messages, schema=Plan, max_tokens=240, call=run.call("plan"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ingest.records import Box, Hit, Scope
+from ingest.turns import Reasoning
 
 Kind = Literal["answer", "abstention", "refusal"]
 #: Who wrote: a served model, the local model, the documents themselves, or our own code.
@@ -39,6 +40,8 @@ class Question:
     #: The door it came through ("http", "cli", "slack:C0123"), told by the door, never by the caller; for ""
     #: the policies of every channel apply.
     channel: str = ""
+    #: Whether the served model shall think before it writes; None: as the house has it set.
+    reasoning: Reasoning | None = None
     #: Languages that the caller reads, best first ("de", "en"); refusals are worded in the first there is.
     languages: tuple[str, ...] = ()
 
@@ -97,6 +100,8 @@ class Answer:
     #: Sentences written but left out because a check or a rail said no.
     dropped: int
     written_by: WrittenBy
+    #: Whether the model thought before it wrote.
+    reasoned: bool = False
     #: The eyes that this library has: "ocr-layout" or a served model's id.
     vision: str
     languages: tuple[str, ...]

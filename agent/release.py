@@ -97,6 +97,7 @@ def answer_of(state: State, run: Run, *, steps: tuple[Step, ...]) -> Answer:
         reason=reason,
         dropped=state.get("dropped", 0),
         written_by=run.writer.writes_as,
+        reasoned=run.reasoned,
         vision=run.library.vision,
         languages=run.library.languages,
         trace_id=run.trace_id,

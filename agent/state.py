@@ -18,7 +18,7 @@ from agent.settings import AgentSettings
 from guardrails.records import Hop, Verdict
 from ingest.library import Library
 from ingest.records import Chunk
-from ingest.served import LanguageModel
+from ingest.served import Call, LanguageModel, Purpose
 
 #: Turns that a thread keeps.
 MOST_TURNS = 100
@@ -271,6 +271,8 @@ class Run:
     #: What the draft that passed the answer's rails is cited by, as they left it; not yet numbered.
     quotes: list[Citation] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
+    #: Whether the model thought before it wrote.
+    reasoned: bool = False
     #: Of the sentence that was surest so far, shown or not.
     confidence: float = 0.0
     #: What was searched for, and the hits of all rounds by chunk id.
@@ -287,6 +289,10 @@ class Run:
     def left_s(self) -> float:
         """Seconds left of the budget, never below zero."""
         return max(0.0, self.deadline - time.monotonic())
+
+    def call(self, purpose: Purpose) -> Call:
+        """Say on whose behalf a model is asked, and what for."""
+        return Call(tenant=self.question.scope.tenant, purpose=purpose)
 
     @property
     def least(self) -> tuple[float, float]:

@@ -211,8 +211,13 @@ def asked_of(state: State) -> list[str]:
 async def said(model: LanguageModel, system: str, asked: str, run: Run) -> AsyncGenerator[str, None]:
     """Yield the model's sentences up to one that says that the sources are silent; no word says so too."""
     messages = [Message(role="system", text=system), Message(role="user", text=asked)]
+    reasoning = run.question.reasoning
+    run.reasoned = run.reasoned or model.will_reason(reasoning)
+    told = model.stream(
+        messages, max_tokens=run.settings.max_tokens, reasoning=reasoning, call=run.call("write")
+    )
     async with (
-        aclosing(model.stream(messages, max_tokens=run.settings.max_tokens)) as stream,
+        aclosing(told) as stream,
         aclosing(sentences(stream, max_chars=run.settings.max_sentence_chars)) as pieces,
     ):
         try:

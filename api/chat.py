@@ -24,6 +24,7 @@ from api.schemas import answer_out, citation_out
 from api.settings import ApiSettings
 from api.sse import EventStream, unless_gone
 from ingest.records import Scope
+from ingest.turns import Reasoning
 
 if TYPE_CHECKING:
     from agent.run import Agent
@@ -64,6 +65,8 @@ class Narrowing(BaseModel):
 
     documents: Annotated[list[Annotated[str, Field(max_length=64)]] | None, Field(max_length=1000)] = None
     thread_id: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None
+    #: Whether the served model thinks before it writes; how long is the server's to say.
+    reasoning: Reasoning | None = None
 
 
 class ChatRequest(BaseModel):
@@ -132,6 +135,7 @@ def question_of(asked: ChatRequest, caller: Scope, *, reads: str = "") -> Questi
         history=history,
         thread_id=own.thread_id,
         channel=HTTP,
+        reasoning=own.reasoning,
         languages=_languages(reads),
     )
 

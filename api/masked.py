@@ -50,6 +50,10 @@ class MaskedModel:
         self.name, self.writes_as = model.name, model.writes_as
         self.context_tokens, self.sees_images = model.context_tokens, model.sees_images
 
+    def will_reason(self, reasoning: Reasoning | None = None) -> bool:
+        """Say whether the other would think; see LanguageModel."""
+        return self._model.will_reason(reasoning)
+
     async def stream(
         self,
         messages: Sequence[Message],

@@ -78,6 +78,8 @@ class AnswerOut(Told):
     reason: str | None
     dropped: Annotated[int, Field(ge=0)]
     written_by: WrittenBy
+    #: Whether the model thought before it wrote.
+    reasoned: bool
     vision: str
     languages: list[str]
     trace_id: str
@@ -365,6 +367,7 @@ def answer_out(answer: Answer) -> AnswerOut:
         reason=answer.reason,
         dropped=answer.dropped,
         written_by=answer.written_by,
+        reasoned=answer.reasoned,
         vision=answer.vision,
         languages=list(answer.languages),
         trace_id=answer.trace_id,

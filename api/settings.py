@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.providers import OTHER, is_elsewhere, name_of, providers
+from ingest.turns import Reasoning
 
 #: Names of tenants and collections: short, lower case, no separators that a path or a filter would read.
 NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
@@ -76,8 +77,19 @@ class ApiSettings(BaseSettings):
     """Whether it reads page images; then it is also the eyes."""
     model_is_ours: bool | None = None
     """Whether its server is ours; if not, it is asked with personal data masked. None: its address tells."""
-    model_no_think: bool = False
-    """Send `/no_think` with every request: wanted by the Nemotron family, whose default differs by host."""
+    model_switch: Literal["auto", "words", "template", "none"] = "auto"
+    """How it is told whether to think: by `/think` and `/no_think` in the system turn, by an argument of its
+    chat template, or not at all; auto: as its provider and its family are told."""
+    model_reasoning: Reasoning = "off"
+    """Whether it thinks before it answers, where a question does not say; never about videos or by schema."""
+    model_thought_tokens: Annotated[int, Field(ge=64)] = 2048
+    """Longest thought before an answer, tokens, whatever a question asks for."""
+    model_most_at_once: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Most requests under way at its server; batches take what people leave of what the server can do."""
+    model_prioritises: bool = False
+    """Whether its server runs with `--scheduling-policy=priority`; then people go first inside it too."""
+    model_salts: bool = False
+    """Whether its server caches prefixes; then they are salted, so that no tenant can time another's."""
     parser_url: str | None = None
     """Base URL of a server of Nemotron Parse, ending in /v1; then it reads the pages that want eyes."""
     parser_model: str = "nvidia/nemotron-parse"

@@ -378,19 +378,7 @@ def _writer(
     """Choose who writes; what is asked for by name is never replaced by something else."""
     match _chosen(settings, weights):
         case "served":
-            from ingest.providers import OTHER, providers
-            from ingest.served import ServedModel
-
-            provider = providers()[settings.served_by or OTHER]
-            return ServedModel(
-                base_url=settings.model_url or "",
-                model=settings.model or "",
-                api_key=settings.model_key.get_secret_value() if settings.model_key else "",
-                context_tokens=settings.model_context_tokens,
-                sees_images=settings.model_sees_images and provider.images is not False,
-                no_think=settings.model_no_think,
-                timeout_s=settings.model_timeout_s,
-            )
+            return served_writer(settings)
         case "local":
             from api.writer import LocalModel
 
@@ -402,6 +390,38 @@ def _writer(
             )
         case "quotes":
             return None
+
+
+def served_writer(settings: ApiSettings) -> ServedModel:
+    """Make the client of the served model, with what its provider understands and the settings allow."""
+    from ingest.providers import OTHER, providers
+    from ingest.served import ServedModel, Traits
+    from ingest.tiles import png_tokens
+
+    provider, model = providers()[settings.served_by or OTHER], settings.model or ""
+    sees_images = settings.model_sees_images and provider.images is not False
+    switch = settings.model_switch
+    return ServedModel(
+        base_url=settings.model_url or "",
+        model=model,
+        api_key=settings.model_key.get_secret_value() if settings.model_key else "",
+        context_tokens=settings.model_context_tokens,
+        sees_images=sees_images,
+        timeout_s=settings.model_timeout_s,
+        traits=Traits(
+            switch=provider.switch_of(model) if switch == "auto" else switch,
+            sees_videos=sees_images and bool(provider.video),
+            counts_pieces=provider.pieces,
+            tokenizes=provider.image_tokens == "tokenize",
+            tells_load=provider.metrics,
+            prioritises=settings.model_prioritises,
+            salts=settings.model_salts,
+        ),
+        reasoning=settings.model_reasoning,
+        thought_tokens=settings.model_thought_tokens,
+        most_at_once=settings.model_most_at_once,
+        image_tokens=png_tokens if provider.image_tokens == "tiles" else None,
+    )
 
 
 def _asked(

@@ -39,6 +39,10 @@ class LocalModel:
         self._child: LocalLlm | None = None
         self._client: ServedModel | None = None
 
+    def will_reason(self, reasoning: Reasoning | None = None) -> bool:
+        """Say no: the small model does not think."""
+        return False
+
     @property
     def running(self) -> bool:
         """Whether the child is up."""

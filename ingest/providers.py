@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter, field_validator
 
+from ingest.turns import Switch
+
 #: The row for an address that no other row knows.
 OTHER = "other"
 
@@ -54,6 +56,8 @@ class Provider(BaseModel):
     hosted: bool = False
     #: Prometheus metrics beside the API.
     metrics: bool = False
+    #: A stream tells the tokens of each piece.
+    pieces: bool = False
     known: Literal["measured", "documented", "told", "assumed"]
     as_of: date
     source: str
@@ -64,6 +68,12 @@ class Provider(BaseModel):
     def _is_an_address(cls, value: str) -> str:
         TypeAdapter(HttpUrl).validate_python(value)
         return value
+
+    def switch_of(self, model: str) -> Switch:
+        """Say how a model is told there whether to think: words only to the family that knows them."""
+        if self.switch == "template":
+            return "template"
+        return "words" if self.switch == "system" and "nemotron" in model.lower() else "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,9 +142,8 @@ class _Bill:
 class ServedModel:
     """A model behind an OpenAI-compatible server; satisfies LanguageModel.
 
-    `no_think` is the older name of `traits=Traits(switch="words")`: the Nemotron family is told with every
-    request whether to think, because its default differs by host. `image_tokens` tells what an image costs.
-    `pace` is shared by models on the same server; `spending` counts for all who ask.
+    `image_tokens` tells what an image costs; `pace` is shared by models on the same server; `spending` counts
+    for all who ask.
     """
 
     def __init__(
@@ -157,7 +156,6 @@ class ServedModel:
         context_tokens: int,
         sees_images: bool = False,
         timeout_s: float = 120.0,
-        no_think: bool = False,
         extra: Extra | None = None,
         traits: Traits | None = None,
         patience: Patience | None = None,
@@ -172,7 +170,7 @@ class ServedModel:
         self.writes_as: Literal["served", "local"] = writes_as
         self.context_tokens = context_tokens
         self.sees_images = sees_images
-        self.traits = traits or Traits(switch="words" if no_think else "none")
+        self.traits = traits or Traits()
         self.spending = Spending()
         self._base_url = base_url
         self._key = api_key
@@ -203,7 +201,9 @@ class ServedModel:
         """Who goes when; another model on the same server shares it."""
         return self._pace
 
-    def will_reason(self, reasoning: Reasoning | None = None, *, schema: bool, video: bool = False) -> bool:
+    def will_reason(
+        self, reasoning: Reasoning | None = None, *, schema: bool = False, video: bool = False
+    ) -> bool:
         """Say whether a request would think, so that it can be shown; see Reasoning."""
         asked = reasoning or self._reasoning
         return asked != "off" and self.traits.switch != "none" and not schema and not video

@@ -81,6 +81,10 @@ class LanguageModel(Protocol):
     context_tokens: int
     sees_images: bool
 
+    def will_reason(self, reasoning: Reasoning | None = None) -> bool:
+        """Say whether it would think before it answers in free text; see Reasoning."""
+        ...
+
     def stream(
         self,
         messages: Sequence[Message],
@@ -117,6 +121,10 @@ class OnBehalf:
         self.name, self.writes_as = model.name, model.writes_as
         self.context_tokens, self.sees_images = model.context_tokens, model.sees_images
 
+    def will_reason(self, reasoning: Reasoning | None = None) -> bool:
+        """Say whether the other would think; see LanguageModel."""
+        return self._model.will_reason(reasoning)
+
     def stream(
         self,
         messages: Sequence[Message],
@@ -152,11 +160,12 @@ _MARKS = re.compile(r"<(?=/?(?:SPECIAL_\d+|think|image|video|img|TOOLCALL|TOOL_R
 
 def with_switch(messages: Sequence[Message], *, thinks: bool) -> list[Message]:
     """Say `/think` or `/no_think` before the system text, and take such words of everybody else apart."""
-    switch = "/think" if thinks else "/no_think"
-    said = [replace(message, text=defused(message.text)) for message in messages]
-    if said and said[0].role == "system":
-        return [replace(said[0], text=f"{switch}\n{said[0].text}"), *said[1:]]
-    return [Message(role="system", text=switch), *said]
+    switch, system = "/think" if thinks else "/no_think", ""
+    if messages and messages[0].role == "system":
+        # Our own prompts may say it already; once is enough, and the last word is the switch's.
+        system, messages = re.sub(r"^/(?:no_)?think\b\s*", "", messages[0].text), messages[1:]
+    first = Message(role="system", text=f"{switch}\n{defused(system)}".strip())
+    return [first, *(replace(message, text=defused(message.text)) for message in messages)]
 
 
 def whole(text: str) -> str:

@@ -231,6 +231,12 @@ class FakeModel:
     #: What it was asked to judge, apart from `asked`.
     judged: list[Sequence[Message]] = field(default_factory=list)
     closed: bool = False
+    #: Whether it thinks where a question does not say.
+    thinks: bool = False
+
+    def will_reason(self, reasoning: Reasoning | None = None) -> bool:
+        """Think as asked."""
+        return self.thinks if reasoning is None else reasoning != "off"
 
     async def stream(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,12 +16,18 @@ if TYPE_CHECKING:
     from api.cli.door import Door
     from api.schemas import AnswerOut, CitationOut
 
+#: As `ingest.turns.Reasoning`, which `--help` need not import.
+Thinks = Literal["off", "on", "auto"]
+
 
 def ask(
     context: typer.Context,
     question: Annotated[str, typer.Argument(help="What you want to know.")],
     doc: Annotated[list[str] | None, typer.Option(help="Ask only this document (name or id).")] = None,
     thread: Annotated[str | None, typer.Option(help="Continue the conversation of this name.")] = None,
+    reasoning: Annotated[
+        Thinks | None, typer.Option(help="Whether a served model thinks before it writes.")
+    ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Tell how the answer came about.")] = False,
     as_json: AsJson = False,
     home: Home = None,
@@ -38,7 +44,9 @@ def ask(
 
         async with open_door(settings_of(context, home)) as door:
             documents = await find(door, doc)
-            answer = await told(door, question, documents=documents, thread=thread, quiet=as_json)
+            answer = await told(
+                door, question, documents=documents, thread=thread, reasoning=reasoning, quiet=as_json
+            )
         if as_json:
             print_json(answer)
         elif trace:
@@ -65,7 +73,13 @@ async def find(door: Door, names: list[str] | None) -> list[str] | None:
 
 
 async def told(
-    door: Door, question: str, *, documents: list[str] | None, thread: str | None, quiet: bool
+    door: Door,
+    question: str,
+    *,
+    documents: list[str] | None = None,
+    thread: str | None = None,
+    reasoning: Thinks | None = None,
+    quiet: bool = False,
 ) -> AnswerOut:
     """Ask, showing sentences on stdout and steps on stderr unless quiet; return the answer."""
     from contextlib import aclosing
@@ -75,7 +89,8 @@ async def told(
 
     out, steps = console(stderr=False), console(stderr=True)
     answer: AnswerOut | None = None
-    async with aclosing(door.ask(question, documents=documents, thread=thread)) as events:
+    asked = door.ask(question, documents=documents, thread=thread, reasoning=reasoning)
+    async with aclosing(asked) as events:
         async for event in events:
             if isinstance(event, AnswerOut):
                 answer = event

@@ -45,6 +45,8 @@ from ingest.records import Scope
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from ingest.turns import Reasoning
+
 SERVER_FILE = "server.json"
 #: The channel of a library opened here, as policies name it; through a server it is "http".
 CLI = "cli"
@@ -105,7 +107,12 @@ class Door(Protocol):
     url: str | None
 
     def ask(
-        self, question: str, *, documents: Sequence[str] | None, thread: str | None
+        self,
+        question: str,
+        *,
+        documents: Sequence[str] | None,
+        thread: str | None,
+        reasoning: Reasoning | None,
     ) -> AsyncGenerator[Told, None]:
         """Yield steps and sentences, then the answer."""
         ...
@@ -204,9 +211,15 @@ class LocalDoor:
         return Scope(tenant=tenant, collections=collections, documents=narrowed)
 
     async def ask(
-        self, question: str, *, documents: Sequence[str] | None, thread: str | None
+        self,
+        question: str,
+        *,
+        documents: Sequence[str] | None,
+        thread: str | None,
+        reasoning: Reasoning | None,
     ) -> AsyncGenerator[Told, None]:
-        asked = Question(text=question, scope=await self.scope(documents), thread_id=thread, channel=CLI)
+        scope = await self.scope(documents)
+        asked = Question(text=question, scope=scope, thread_id=thread, channel=CLI, reasoning=reasoning)
         async with aclosing(self.house.agent.ask(asked)) as events:
             async for event in events:
                 if isinstance(event, Step):
@@ -262,9 +275,14 @@ class RemoteDoor:
         self._client = client
 
     async def ask(
-        self, question: str, *, documents: Sequence[str] | None, thread: str | None
+        self,
+        question: str,
+        *,
+        documents: Sequence[str] | None,
+        thread: str | None,
+        reasoning: Reasoning | None,
     ) -> AsyncGenerator[Told, None]:
-        own = {"documents": documents, "thread_id": thread}
+        own = {"documents": documents, "thread_id": thread, "reasoning": reasoning}
         body = {
             "model": "pagewarden",
             "stream": True,

@@ -94,7 +94,7 @@ async def _ask_demo(house: House, settings: ApiSettings, folder: Path | None, *,
     for asked in questions(folder) if folder else ():
         if asked.demo:
             screen.print(f"\n{asked.question}", style="bold", markup=False, highlight=False)
-            await told(door, asked.question, documents=None, thread=None, quiet=quiet)
+            await told(door, asked.question, quiet=quiet)
 
 
 async def _status(house: House, settings: ApiSettings) -> StatusOut:

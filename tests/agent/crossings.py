@@ -241,6 +241,10 @@ class WatchedModel(FakeModel):
 
     watch: Watch
 
+    def will_reason(self, reasoning: Any = None) -> bool:
+        """Think never."""
+        return False
+
     async def stream(self, messages: Any, **more: Any) -> Any:
         """Stream, watched."""
         self._watched(messages)

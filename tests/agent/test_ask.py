@@ -444,7 +444,7 @@ async def test_a_document_that_goes_while_a_sentence_is_checked_is_not_cited() -
 
 async def test_time_that_runs_out_is_named() -> None:
     class Slow(FakeModel):
-        async def stream(self, messages, *, max_tokens):  # type: ignore[no-untyped-def]
+        async def stream(self, messages, **more):  # type: ignore[no-untyped-def]
             await asyncio.sleep(30)
             yield "never"
 

@@ -82,6 +82,10 @@ class Obedient(FakeModel):
     planned: int = 0
     kwargs_seen: set[str]
 
+    def will_reason(self, reasoning: Any = None) -> bool:
+        """Think never."""
+        return False
+
     async def stream(self, messages: Any, **more: Any) -> AsyncGenerator[str, None]:
         """Obey first, then answer."""
         self.kwargs_seen |= set(more)

@@ -129,6 +129,10 @@ class Typist(FakeModel):
 
     position: int = 0
 
+    def will_reason(self, reasoning: Any = None) -> bool:
+        """Think never."""
+        return False
+
     async def stream(self, messages: Any, **more: Any) -> AsyncGenerator[str, None]:
         """Write the pieces."""
         self.position, self.closed = 0, False

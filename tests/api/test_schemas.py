@@ -42,6 +42,7 @@ def test_the_answer_has_exactly_the_fields_that_were_promised() -> None:
             "reason",
             "dropped",
             "written_by",
+            "reasoned",
             "vision",
             "languages",
             "trace_id",

@@ -117,6 +117,10 @@ class SlowModel:
     said: str = ""
     asked: list[str] = field(default_factory=list)
 
+    def will_reason(self, reasoning: Any = None) -> bool:
+        """Think never."""
+        return False
+
     async def stream(
         self, messages: Sequence[Any], *, max_tokens: int, **more: object
     ) -> AsyncGenerator[str]:

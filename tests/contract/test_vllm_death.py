@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from ingest.errors import ModelDown
-from ingest.served import Message, ServedModel
+from ingest.served import Message, ServedModel, Traits
 from ingest.serving import SERVERS
 from tests.contract.conftest import SMALL
 from tests.contract.vllm_cpu import tiny_models
@@ -40,7 +40,7 @@ async def client(server: Running, spoken: list[int]) -> AsyncIterator[ServedMode
         base_url=server.base_url,
         model=server.name,
         context_tokens=8192,
-        no_think=True,
+        traits=Traits(switch="words"),
         timeout_s=300.0,
         # Letters only: noise is mostly half characters, which are held back until they are whole.
         extra={"ignore_eos": True, "allowed_token_ids": spoken},

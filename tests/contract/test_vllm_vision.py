@@ -23,7 +23,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from ingest.errors import ModelDown, ModelError, ModelReply
-from ingest.served import Message, ServedModel
+from ingest.served import Message, ServedModel, Traits
 from tests.contract.vllm_cpu.server import Running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm, pytest.mark.slow]
@@ -84,7 +84,7 @@ async def client(
         model=server.name,
         context_tokens=8192,
         sees_images=True,
-        no_think=True,
+        traits=Traits(switch="words"),
         timeout_s=300.0,
         extra=extra,
     )

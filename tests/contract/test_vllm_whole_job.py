@@ -38,7 +38,7 @@ async def house(door: Door, folder: Path, weights: Path) -> AsyncIterator[House]
         model="nvidia/nemotron-nano-12b-v2-vl",
         model_context_tokens=8192,
         model_sees_images=True,
-        model_no_think=True,
+        provider="vllm",
         model_timeout_s=300.0,
     )
     async with open_house(settings) as opened:

@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from ingest.errors import ModelDown, ModelError, ModelReply, NoWords, ReplyCut
-from ingest.served import Message, Patience, ServedModel
+from ingest.served import Message, Patience, ServedModel, Traits
 
 pytestmark = pytest.mark.anyio
 
@@ -284,8 +284,11 @@ async def test_reasoning_in_its_own_field_is_not_shown() -> None:
 
 async def test_no_think_is_sent_with_every_request() -> None:
     async with upstream(sse("Two.")) as server:
-        await said(model_at(server.url, no_think=True))
-        await said(model_at(server.url, no_think=True), [Message(role="system", text="Be brief."), *ASK])
+        await said(model_at(server.url, traits=Traits(switch="words")))
+        await said(
+            model_at(server.url, traits=Traits(switch="words")),
+            [Message(role="system", text="Be brief."), *ASK],
+        )
     first, second = (request["messages"] for request in server.requests)
     assert first[0] == {"role": "system", "content": "/no_think"}
     assert second[0] == {"role": "system", "content": "/no_think\nBe brief."}
