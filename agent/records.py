@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ingest.records import Box, Hit, Scope
-from ingest.turns import Reasoning
+
+if TYPE_CHECKING:
+    from ingest.served import Reasoning
 
 Kind = Literal["answer", "abstention", "refusal"]
 #: Who wrote: a served model, the local model, the documents themselves, or our own code.

@@ -7,7 +7,8 @@ ApiError               .code .detail
 ├── BadRequest         the request does not fit
 ├── Oversized          the request is over a limit
 ├── BadRow             a line of a file of rows does not fit
-└── PortInUse          somebody listens there already
+├── PortInUse          somebody listens there already
+└── BenchmarkFailed    the harness gave no result that can be believed
 """
 
 from __future__ import annotations
@@ -75,6 +76,12 @@ class PortInUse(ApiError):
     code = "port_in_use"
 
 
+class BenchmarkFailed(ApiError):
+    """The harness gave no result that can be believed."""
+
+    code = "benchmark_failed"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """How one code is told: a short title, its HTTP status, and the exit code of the command line."""
@@ -127,6 +134,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "bad_request": Kind(title="The request does not fit", status=400, exit=2),
         "bad_row": Kind(title="A row does not fit", status=400, exit=2),
         "usage": Kind(title="The command does not fit", status=400, exit=2),
+        "benchmark_failed": Kind(title="The benchmark gave no result", status=502, exit=4),
         "port_in_use": Kind(title="The port is in use", status=503, exit=5),
         "server_down": Kind(title="The running server does not answer", status=503, exit=4),
         "internal": Kind(title="Something broke inside", status=500, exit=1),

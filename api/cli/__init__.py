@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from api.cli import add, ask, doctor, evaluate, models, policy, read, rm, search, serve, status, threads
+from api.cli import (
+    add,
+    ask,
+    benchmark,
+    doctor,
+    evaluate,
+    models,
+    policy,
+    read,
+    rm,
+    search,
+    serve,
+    status,
+    threads,
+)
 from api.startup import prepare
 
 app = typer.Typer(
@@ -47,6 +61,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
 app.command("doctor")(doctor.doctor)
 app.command("eval")(evaluate.evaluate)
+app.command("benchmark")(benchmark.benchmark)
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ CATCH_ALL = {
 }
 #: Who may touch the environment, and why.
 ENVIRONMENT = {
+    "api/benchmark/suite.py": "what it hands to lmms-eval, its child: all of it, and the door's key",
     "api/startup.py": "the switches that stand before anything is imported",
     "ingest/elements.py": "unstructured phones home while it is imported, in a reading child too",
     "ingest/local_llm.py": "OpenMP reads its wait policy when it is loaded, in the child",

@@ -15,14 +15,14 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 COMMON = {"anyio", "numpy", "pydantic", "pydantic_settings", "typing_extensions"}
 #: Every other package from outside, and the files (or folders, with a slash) that may import it.
 OWNERS: dict[str, tuple[str, ...]] = {
-    "PIL": ("ingest/",),
+    "PIL": ("ingest/", "api/benchmark/"),
     "aiosqlite": ("agent/threads.py",),
     "charset_normalizer": ("ingest/charset.py",),
     "docutils": ("ingest/elements.py",),
     "fastapi": ("api/",),
     "filelock": ("ingest/weights.py", "api/wiring.py"),
     "httpx": ("ingest/weights.py",),
-    "httpx2": ("ingest/served.py", "api/cli/"),
+    "httpx2": ("ingest/served.py", "api/cli/", "api/benchmark/door.py"),
     "huggingface_hub": ("ingest/weights.py",),
     "langgraph": ("agent/",),
     "llama_index": ("ingest/chunk.py",),
@@ -48,7 +48,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "tokenizers": ("ingest/onnx.py", "guardrails/onnx.py"),
     "typer": ("api/cli/",),
     "unstructured": ("ingest/elements.py",),
-    "uvicorn": ("api/cli/",),
+    "uvicorn": ("api/cli/", "api/benchmark/door.py"),
     "xllamacpp": ("ingest/local_llm.py",),
     "xlrd": ("ingest/sheets.py",),
     "yaml": ("guardrails/yaml_files.py",),

@@ -1,0 +1,1 @@
+"""How good the served model is, on the suite of its model card, measured by lmms-eval."""
