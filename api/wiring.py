@@ -420,7 +420,8 @@ def served_writer(settings: ApiSettings) -> ServedModel:
         reasoning=settings.model_reasoning,
         thought_tokens=settings.model_thought_tokens,
         most_at_once=settings.model_most_at_once,
-        image_tokens=png_tokens if provider.image_tokens == "tiles" else None,
+        # Where tiles tell, the server is not asked for what a picture costs: it would cut it up twice.
+        image_tokens=png_tokens if provider.counts_tiles(model) else None,
     )
 
 

@@ -73,7 +73,15 @@ class Provider(BaseModel):
         """Say how a model is told there whether to think: words only to the family that knows them."""
         if self.switch == "template":
             return "template"
-        return "words" if self.switch == "system" and "nemotron" in model.lower() else "none"
+        return "words" if self.switch == "system" and _is_nemotron(model) else "none"
+
+    def counts_tiles(self, model: str) -> bool:
+        """Say whether a picture's tokens are those of its tiles: told of the host, or known of the family."""
+        return self.image_tokens == "tiles" or _is_nemotron(model)
+
+
+def _is_nemotron(model: str) -> bool:
+    return "nemotron" in model.lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

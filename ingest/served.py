@@ -9,41 +9,37 @@ so a request is repeated until its first word was shown, and never after.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import ipaddress
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httpx2
 import openai
-from openai.types.chat import ChatCompletionContentPartParam, ChatCompletionMessageParam
+from openai.types.chat import ChatCompletionMessageParam
 from openai.types.shared_params import ResponseFormatJSONSchema
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ingest.errors import Fault, ModelDown, ModelReply, PromptTooLong, ReplyCut
+from ingest.orders import Extra, Order, Orders, fingerprint
 from ingest.pacing import Load, Pace, read_load
 from ingest.patience import Breaker, Patience, Retries
-from ingest.reply_stream import Completion, Limits, Said, Telling, Usage, judged
+from ingest.reply_stream import Completion, Limits, Said, Telling, judged
 from ingest.sharing import Sharing
-from ingest.spending import Ledger, Spend, Spending
+from ingest.spending import Bill, Ledger, Spend, Spending
 from ingest.turns import (
     ANYONE,
     Call,
     LanguageModel,
     Message,
     OnBehalf,
-    Pictures,
     Purpose,
     Reasoning,
     Reply,
     Traits,
     Urgency,
-    whole,
-    with_switch,
 )
 
 __all__ = [
@@ -63,9 +59,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-#: Request fields that differ by host, merged into each request.
-Extra = Mapping[str, object]
-
 #: A probe that takes longer than this finds a server that is no use for answering.
 _READY_TIMEOUT_S = 60.0
 #: How long the token counts after a finish reason are waited for; the answer is whole without them.
@@ -81,62 +74,8 @@ _BUSY_WEIGHT = 0.25
 #: a whole prompt. Between the two the server is asked.
 _BYTES_A_TOKEN = 5
 _TURN_TOKENS = 16
-#: How the Nemotron family is sampled when it thinks (NVIDIA's own examples); greedy, it runs in circles.
-_THINKING_TEMPERATURE, _THINKING_TOP_P = 0.6, 0.95
 _TRY_AGAIN = """That is not what was asked for: {error}
 Answer again with one JSON object that fits the schema, and nothing else."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Order:
-    """One request, made once and sent as often as it takes."""
-
-    wire: list[ChatCompletionMessageParam]
-    #: Of the answer, and of the thought before it.
-    max_tokens: int
-    thinks: bool
-    call: Call
-    extra: dict[str, object]
-    text_bytes: int
-    images: tuple[bytes, ...]
-    videos: int = 0
-    schema: type[BaseModel] | None = None
-    #: The answer is wanted as it came, were it the arguments of a tool call.
-    verbatim: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class _Bill:
-    """What a call has cost so far."""
-
-    call: Call
-    images: int
-    requests: int = 0
-    counted: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    seconds: float = 0.0
-    failed: bool = field(default=True)
-
-    def count(self, usage: Usage | None) -> None:
-        if usage is not None:
-            self.counted += 1
-            self.prompt_tokens += usage.prompt_tokens
-            self.completion_tokens += usage.completion_tokens
-
-    def spend(self) -> Spend:
-        return Spend(
-            tenant=self.call.tenant,
-            purpose=self.call.purpose,
-            calls=1,
-            failed=int(self.failed),
-            requests=self.requests,
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            uncounted=self.requests - self.counted,
-            images=self.images,
-            seconds=self.seconds,
-        )
 
 
 class ServedModel:
@@ -173,17 +112,22 @@ class ServedModel:
         self.traits = traits or Traits()
         self.spending = Spending()
         self._base_url = base_url
-        self._key = api_key
-        self._extra = dict(extra or {})
         self._patience = patience or Patience.of(timeout_s)
         self._retries = Retries(self._patience)
         self._breaker = Breaker(self._patience)
         self._pace = pace or Pace(most=most_at_once, look=self._look if self.traits.tells_load else None)
         self._ledger = ledger or self.spending
-        self._reasoning: Reasoning = reasoning
         self._thought_tokens = thought_tokens
         self._image_tokens = image_tokens
-        self._pictures = Pictures()
+        self._orders = Orders(
+            name=model,
+            key=api_key,
+            sees_images=sees_images,
+            traits=self.traits,
+            extra=extra or {},
+            reasoning=reasoning,
+            thought_tokens=thought_tokens,
+        )
         self._sharing: Sharing[str] = Sharing()
         self._http = _http(base_url, self._patience)
         self._client = openai.AsyncOpenAI(
@@ -205,8 +149,7 @@ class ServedModel:
         self, reasoning: Reasoning | None = None, *, schema: bool = False, video: bool = False
     ) -> bool:
         """Say whether a request would think, so that it can be shown; see Reasoning."""
-        asked = reasoning or self._reasoning
-        return asked != "off" and self.traits.switch != "none" and not schema and not video
+        return self._orders.will_reason(reasoning, schema=schema, video=video)
 
     async def stream(
         self,
@@ -217,7 +160,7 @@ class ServedModel:
         call: Call | None = None,
     ) -> AsyncGenerator[str, None]:
         """Yield the answer's text piece by piece, reasoning removed; see LanguageModel."""
-        order = self._order(messages, max_tokens=max_tokens, reasoning=reasoning, call=call or ANYONE)
+        order = self._orders.make(messages, max_tokens=max_tokens, reasoning=reasoning, call=call or ANYONE)
         with self._billed(order) as bill:
             await self._fits(order)
             spoke, tried = False, 0
@@ -253,7 +196,7 @@ class ServedModel:
 
         if not call.share:
             return schema.model_validate_json(await ask())
-        key = _fingerprint(messages, schema=schema, max_tokens=max_tokens, reasoning=reasoning, call=call)
+        key = fingerprint(messages, schema=schema, max_tokens=max_tokens, reasoning=reasoning, call=call)
         if self._sharing.running(key):
             self._ledger.note(Spend(tenant=call.tenant, purpose=call.purpose, calls=1, shared=1))
         return schema.model_validate_json(await self._sharing.get(key, ask))
@@ -263,7 +206,9 @@ class ServedModel:
 
         Raises ModelDown, ModelReply, ReplyCut.
         """
-        order = replace(self._order(messages, max_tokens=max_tokens, call=call or ANYONE), verbatim=True)
+        order = replace(
+            self._orders.make(messages, max_tokens=max_tokens, call=call or ANYONE), verbatim=True
+        )
         with self._billed(order) as bill:
             return await self._complete(order, bill)
 
@@ -273,7 +218,7 @@ class ServedModel:
         A real generation, because a server answers /health and /version while its engine hangs.
         """
         limit_s = min(self._patience.reply_s, _READY_TIMEOUT_S)
-        order = self._order([Message(role="user", text="Say yes.")], max_tokens=1, reasoning="off")
+        order = self._orders.make([Message(role="user", text="Say yes.")], max_tokens=1, reasoning="off")
         with self._translated(limit_s):
             await _within(limit_s, self._ask(order))
 
@@ -289,73 +234,7 @@ class ServedModel:
     def _root(self) -> str:
         return self._base_url.rstrip("/").removesuffix("/v1")
 
-    def _order(
-        self,
-        messages: Sequence[Message],
-        *,
-        max_tokens: int,
-        reasoning: Reasoning | None = None,
-        call: Call = ANYONE,
-        schema: type[BaseModel] | None = None,
-    ) -> _Order:
-        images = tuple(image for message in messages for image in message.images)
-        videos = sum(bool(message.video) for message in messages)
-        if images and not self.sees_images:
-            raise ModelReply(
-                f"The model {self.name} does not see images; serve a vision model to look at pages."
-            )
-        if videos and not self.traits.sees_videos:
-            raise ModelReply(f"The model {self.name} does not see videos here; send it single frames.")
-        messages = [replace(message, text=whole(message.text)) for message in messages]
-        thinks = self.will_reason(reasoning, schema=schema is not None, video=bool(videos))
-        said = with_switch(messages, thinks=thinks) if self.traits.switch == "words" else messages
-        return _Order(
-            wire=[self._wire(message) for message in said],
-            max_tokens=max_tokens + (self._thought_tokens if thinks else 0),
-            thinks=thinks,
-            call=call,
-            extra=self._fields(call, thinks=thinks),
-            text_bytes=sum(len(message.text.encode()) for message in said),
-            images=images,
-            videos=videos,
-            schema=schema,
-        )
-
-    def _fields(self, call: Call, *, thinks: bool) -> dict[str, object]:
-        """Return the request fields that this host understands beyond the common ones."""
-        fields = dict(self._extra)
-        if self.traits.switch == "template":
-            given = fields.get("chat_template_kwargs")
-            known = given if isinstance(given, Mapping) else {}
-            fields["chat_template_kwargs"] = {**known, "enable_thinking": thinks}
-        if thinks:
-            fields |= {"temperature": _THINKING_TEMPERATURE, "top_p": _THINKING_TOP_P}
-        if self.traits.prioritises:
-            fields["priority"] = 0 if call.urgency == "person" else 1
-        if self.traits.salts:
-            fields["cache_salt"] = hmac.digest(self._key.encode(), call.tenant.encode(), "sha256").hex()
-        return fields
-
-    def _wire(self, message: Message) -> ChatCompletionMessageParam:
-        if message.role == "system":
-            return {"role": "system", "content": message.text}
-        if message.role == "assistant":
-            return {"role": "assistant", "content": message.text}
-        parts: list[ChatCompletionContentPartParam] = [
-            {"type": "image_url", "image_url": {"url": self._pictures.url(image)}} for image in message.images
-        ]
-        if message.video:
-            # The vendor's types know no videos; vLLM and NIM take them in this form.
-            part = {"type": "video_url", "video_url": {"url": self._pictures.url(message.video)}}
-            parts.append(cast(ChatCompletionContentPartParam, part))
-        if not parts:
-            return {"role": "user", "content": message.text}
-        if not message.text:
-            # Nemotron Parse takes an image and not a word.
-            return {"role": "user", "content": parts}
-        return {"role": "user", "content": [*parts, {"type": "text", "text": message.text}]}
-
-    async def _fits(self, order: _Order) -> None:
+    async def _fits(self, order: Order) -> None:
         """Raise PromptTooLong for what cannot fit, before it is sent; ask the server where that is close."""
         if order.max_tokens < 1 or order.max_tokens >= self.context_tokens:
             raise PromptTooLong(
@@ -378,7 +257,7 @@ class ServedModel:
                 "send less, or serve it with a longer context."
             )
 
-    async def _count(self, order: _Order) -> int | None:
+    async def _count(self, order: Order) -> int | None:
         """Return the prompt's tokens as the server counts them, images included; None where it does not."""
         asked = {"model": self.name, "messages": order.wire, "add_generation_prompt": True}
         try:
@@ -389,7 +268,7 @@ class ServedModel:
         except (openai.APIError, httpx2.HTTPError, ValueError):
             return None
 
-    async def _told(self, order: _Order, bill: _Bill) -> AsyncGenerator[str, None]:
+    async def _told(self, order: Order, bill: Bill) -> AsyncGenerator[str, None]:
         """Send the request once and yield what may be shown of its stream."""
         telling = Telling(
             where=self._where,
@@ -407,7 +286,7 @@ class ServedModel:
             finally:
                 bill.count(telling.usage)
 
-    async def _chunks(self, order: _Order, telling: Telling) -> AsyncGenerator[Completion]:
+    async def _chunks(self, order: Order, telling: Telling) -> AsyncGenerator[Completion]:
         """Yield the stream's chunks, each within its time; what breaks after the finish breaks nothing."""
         options: dict[str, object] = {"include_usage": True}
         counts = {"return_token_ids": True} if self.traits.counts_pieces else {}
@@ -419,7 +298,7 @@ class ServedModel:
             first,
             self._client.chat.completions.create(
                 model=self.name,
-                messages=order.wire,
+                messages=cast(list[ChatCompletionMessageParam], order.wire),
                 max_tokens=order.max_tokens,
                 temperature=0,
                 stream=True,
@@ -452,8 +331,10 @@ class ServedModel:
     ) -> str:
         """Return JSON that fits the schema, or raise."""
 
-        def order() -> _Order:
-            return self._order(asked, max_tokens=max_tokens, reasoning=reasoning, call=call, schema=schema)
+        def order() -> Order:
+            return self._orders.make(
+                asked, max_tokens=max_tokens, reasoning=reasoning, call=call, schema=schema
+            )
 
         asked = list(messages)
         first = order()
@@ -475,7 +356,7 @@ class ServedModel:
                     f"({_in_short(error)}); use a server that enforces response_format json_schema."
                 ) from error
 
-    async def _complete(self, order: _Order, bill: _Bill) -> str:
+    async def _complete(self, order: Order, bill: Bill) -> str:
         """Return the text of one whole reply, asked for as often as it takes."""
         await self._fits(order)
         tried = 0
@@ -488,11 +369,11 @@ class ServedModel:
             except ModelDown as down:
                 await self._pause(down, tried)
 
-    async def _ask(self, order: _Order, bill: _Bill | None = None) -> str:
+    async def _ask(self, order: Order, bill: Bill | None = None) -> str:
         answer = _read(
             await self._client.chat.completions.create(
                 model=self.name,
-                messages=order.wire,
+                messages=cast(list[ChatCompletionMessageParam], order.wire),
                 max_tokens=order.max_tokens,
                 temperature=0,
                 response_format=_response_format(order.schema) if order.schema else openai.omit,
@@ -516,8 +397,8 @@ class ServedModel:
         return (said.content or "").rpartition("</think>")[2].strip() or said.thought.strip()
 
     @contextmanager
-    def _billed(self, order: _Order) -> Iterator[_Bill]:
-        bill = _Bill(call=order.call, images=len(order.images))
+    def _billed(self, order: Order) -> Iterator[Bill]:
+        bill = Bill(call=order.call, images=len(order.images))
         self._retries.earn()
         try:
             yield bill
@@ -526,7 +407,7 @@ class ServedModel:
             self._ledger.note(bill.spend())
 
     @asynccontextmanager
-    async def _sending(self, order: _Order, bill: _Bill, *, limit_s: float) -> AsyncIterator[None]:
+    async def _sending(self, order: Order, bill: Bill, *, limit_s: float) -> AsyncIterator[None]:
         """Hold a turn for one request, and learn from how it ends."""
         self._turn_away()
         async with self._pace.turn(order.call.urgency) as turn:
@@ -721,29 +602,6 @@ def _is_too_long(error: openai.APIStatusError) -> bool:
     return error.status_code in (400, 413) and (
         "input_tokens" in told or "context length" in told or "context size" in told
     )
-
-
-def _fingerprint(
-    messages: Sequence[Message],
-    *,
-    schema: type[BaseModel],
-    max_tokens: int,
-    reasoning: Reasoning | None,
-    call: Call,
-) -> str:
-    """Return what two requests have in common only if they are the same, for the same people."""
-    told = hashlib.sha256()
-
-    def tell(*parts: object) -> None:
-        for part in parts:
-            raw = part if isinstance(part, bytes) else repr(part).encode("utf-8", "surrogatepass")
-            told.update(len(raw).to_bytes(8) + raw)
-
-    tell(call.tenant, call.share, call.urgency, call.purpose, max_tokens, reasoning)
-    tell(schema.__module__, schema.__qualname__, schema.model_json_schema())
-    for message in messages:
-        tell(message.role, message.text, message.video, len(message.images), *message.images)
-    return told.hexdigest()
 
 
 def _response_format(schema: type[BaseModel]) -> ResponseFormatJSONSchema:

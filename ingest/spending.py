@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
-from ingest.turns import Purpose
+from ingest.reply_stream import Usage
+from ingest.turns import Call, Purpose
 
 #: Tenants counted by name. Names come from configured keys, but a counter must not grow without end.
 _MOST_TENANTS = 10_000
@@ -35,7 +36,43 @@ class Spend:
     seconds: float = 0.0
 
 
-_ADDED = tuple(field.name for field in fields(Spend) if field.name not in {"tenant", "purpose"})
+@dataclass(slots=True, kw_only=True)
+class Bill:
+    """What a call has cost so far."""
+
+    call: Call
+    images: int
+    requests: int = 0
+    counted: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    failed: bool = field(default=True)
+
+    def count(self, usage: Usage | None) -> None:
+        """Add the tokens that the server told for one request."""
+        if usage is not None:
+            self.counted += 1
+            self.prompt_tokens += usage.prompt_tokens
+            self.completion_tokens += usage.completion_tokens
+
+    def spend(self) -> Spend:
+        """Return it as one call."""
+        return Spend(
+            tenant=self.call.tenant,
+            purpose=self.call.purpose,
+            calls=1,
+            failed=int(self.failed),
+            requests=self.requests,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            uncounted=self.requests - self.counted,
+            images=self.images,
+            seconds=self.seconds,
+        )
+
+
+_ADDED = tuple(one.name for one in fields(Spend) if one.name not in {"tenant", "purpose"})
 
 
 class Ledger(Protocol):

@@ -270,7 +270,7 @@ async def test_a_picture_is_encoded_once_however_often_it_is_sent() -> None:
         await model.close()
         sent = [asked["messages"][0]["content"][0]["image_url"]["url"] for asked in server.asked]
     assert sent == ["data:image/jpeg;base64," + base64.b64encode(picture).decode()] * 3
-    assert model._pictures.url(picture) is model._pictures.url(picture)
+    assert model._orders._pictures.url(picture) is model._orders._pictures.url(picture)
 
 
 ADDRESS = "http://127.0.0.1:9/x.png"
