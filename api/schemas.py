@@ -434,8 +434,8 @@ def _read_page_out(page: Page) -> ReadPageOut:
         reader=page.read_by,
         why=page.reason,
         flags=list(page.flags),
-        start_s=None,
-        end_s=None,
+        start_s=page.start_s,
+        end_s=page.end_s,
         elements=[
             ElementOut(
                 kind=element.kind,
