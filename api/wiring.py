@@ -280,6 +280,13 @@ class _Shelf:
     async def page_images(self, document_id: str, *, scope: Scope) -> list[int]:
         return [page.no for page in await self._registry.pages(document_id, scope=scope) if page.has_image]
 
+    async def scenes(self, document_id: str, *, scope: Scope) -> dict[int, tuple[float, float]]:
+        return {
+            page.no: (page.start_s, page.end_s)
+            for page in await self._registry.pages(document_id, scope=scope)
+            if page.start_s is not None and page.end_s is not None
+        }
+
     async def documents(self, *, scope: Scope) -> list[Document]:
         return list(await self._registry.list(scope=scope))
 

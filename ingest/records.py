@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 #: Namespace of every id we mint (uuid5 of a fixed name: it must never change, or all ids change).
@@ -220,6 +221,15 @@ class Document:
     chunks: int
     #: Seconds since the epoch, UTC.
     added_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """The file of a film, for playing it."""
+
+    path: Path
+    media_type: str
+    revision: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
