@@ -52,6 +52,7 @@ def cite(sentence: str, source: Source, *, n: int, place: tuple[int, int] | None
     """Point from `sentence` to the `place` in `source` that carries it, by default the best."""
     start, end = place or places(sentence, source.chunk)[0]
     rows = _rows(sentence, source.chunk, (start, end))
+    start_s, end_s = seconds(source.chunk, rows[0][0], rows[-1][1])
     return Citation(
         n=n,
         document_id=source.chunk.document_id,
@@ -60,6 +61,8 @@ def cite(sentence: str, source: Source, *, n: int, place: tuple[int, int] | None
         boxes=tuple(box for row in rows for box in boxes(source.chunk, *row, sentence=sentence)),
         quote="\n".join(source.chunk.text[first:last].strip() for first, last in rows),
         score=source.score,
+        start_s=start_s,
+        end_s=end_s,
         chunk_id=source.chunk.id,
     )
 
@@ -125,6 +128,12 @@ def parts(chunk: Chunk) -> list[tuple[int, int]]:
             found.append((start, start + len(piece)))
             at = start + len(piece)
     return found
+
+
+def seconds(chunk: Chunk, start: int, end: int) -> tuple[float | None, float | None]:
+    """Return when `chunk.text[start:end]` is said; of what is shown, the seconds of its chunk."""
+    said = [one for one in chunk.moments if one.start < end and one.end > start]
+    return (said[0].start_s, said[-1].end_s) if said else (chunk.start_s, chunk.end_s)
 
 
 def boxes(chunk: Chunk, start: int, end: int, *, sentence: str) -> tuple[Box, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ingest.library import WHOLE, Library
-from ingest.records import Box, Chunk, Document, Framing, Hit, Scope
+from ingest.records import Box, Chunk, Document, Film, Framing, Hit, Scope
 from ingest.vision import Finding
 
 #: More hits are asked for than wanted, because the hidden pages are those that come first.
@@ -71,6 +71,12 @@ class Hiding:
         return await self._library.page_image(
             document_id, page_no, scope=scope, marks=marks, veils=veils, framing=framing
         )
+
+    async def film(self, document_id: str, *, scope: Scope) -> tuple[Film, list[Chunk]] | None:
+        """Return a film; None where any of its scenes is hidden."""
+        if any(document == document_id for document, _ in self.pages):
+            return None
+        return await self._library.film(document_id, scope=scope)
 
     async def document(self, document_id: str, *, scope: Scope) -> Document | None:
         """Return a document; see Library."""

@@ -19,7 +19,7 @@ from agent.threads import WITHHELD, Threads, readable
 from agent.write import writer_for
 from guardrails.records import Verdict
 from ingest.library import WHOLE, Library
-from ingest.records import Box, Chunk, Framing, Hit, Scope
+from ingest.records import Box, Chunk, Film, Framing, Hit, Scope
 from ingest.served import LanguageModel
 
 
@@ -65,6 +65,14 @@ class Agent(Protocol):
         """Return a page as text; None where absent or not allowed."""
         ...
 
+    async def film(self, document_id: str, *, scope: Scope, channel: str = "") -> Film | None:
+        """Return a film to be played; None where absent, not allowed, or no film."""
+        ...
+
+
+#: How long a film that the rails let pass is played on without asking them again, seconds.
+_PLAYED_S = 20.0
+
 
 class GuardedAgent:
     """The agent: a graph over a library, a writer, and rails (the same for all, or by who chooses them)."""
@@ -80,6 +88,8 @@ class GuardedAgent:
     ) -> None:
         self._library, self._rails, self._model, self._settings = library, rails, model, settings
         self._threads = threads
+        #: Until when which film is played to whom without asking the rails again.
+        self._played: dict[tuple[str, Scope, str], float] = {}
         self._writer = writer_for(model)
         self._asking = ask_graph()
         self._conversing = ask_graph(threads.saver) if threads is not None else None
@@ -238,6 +248,28 @@ class GuardedAgent:
             return None
         judged = await self._judged(document_id, page_no, scope=scope, channel=channel)
         return tuple(verdict.text for _, verdict in judged if verdict.allowed)
+
+    async def film(self, document_id: str, *, scope: Scope, channel: str = "") -> Film | None:
+        """Return a film to be played; None where absent, not allowed, or no film.
+
+        Nothing can be painted over in a film: where the rails stop or mask any passage of it, none of it is
+        played. Players ask for it piece by piece, so a yes holds for some seconds.
+        """
+        found = await self._library.film(document_id, scope=scope)
+        if found is None:
+            return None
+        film, chunks = found
+        key = (film.revision, scope, channel)
+        if self._played.get(key, 0.0) > time.monotonic():
+            return film
+        rails = self._rails_for(scope, channel=channel, trace="", heard=[])
+        texts = [chunk.text for chunk in chunks]
+        verdicts = await rails.screen("evidence", texts) if texts else ()
+        if any(not v.allowed or v.text != text for v, text in zip(verdicts, texts, strict=True)):
+            return None
+        self._played = {k: until for k, until in self._played.items() if until > time.monotonic()}
+        self._played[key] = time.monotonic() + _PLAYED_S
+        return film
 
     async def _judged(
         self, document_id: str, page_no: int, *, scope: Scope, channel: str

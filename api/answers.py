@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from agent.records import Answer, Citation, Released, Sentence
-from ingest.records import Box
+from ingest.records import Box, clock
 
 #: A link stays short enough for every client; further boxes are told in the `pagewarden` field only.
 MAX_BOXES_IN_LINK = 32
@@ -34,6 +34,10 @@ def page_link(citation: Citation, *, base: str) -> str:
     query = boxes_query(citation.boxes)
     page = f"{base.rstrip('/')}/v1/documents/{citation.document_id}/pages/{citation.page_no}"
     return f"{page}{'?boxes=' + query if query else ''}#cite-{citation.n}"
+
+
+def _place(cited: Citation) -> str:
+    return f"p. {cited.page_no}" if cited.start_s is None else clock(cited.start_s)
 
 
 @dataclass(slots=True)
@@ -67,7 +71,7 @@ class Telling:
                 "url_citation": {
                     "start_index": start,
                     "end_index": end,
-                    "title": f"{cited.name}, p. {cited.page_no}",
+                    "title": f"{cited.name}, {_place(cited)}",
                     "url": page_link(cited, base=self.base),
                 },
             }

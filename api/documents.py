@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParam
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel
 
 from api.auth import HTTP, Caller
@@ -85,8 +85,15 @@ async def one(document_id: str, request: Request, caller: Caller) -> DocumentPag
     document = await _found(request, document_id, scope=caller)
     house: House = request.app.state.house
     numbers = await house.shelf.page_images(document.id, scope=caller)
-    images = [PageOut(no=no, url=f"/v1/documents/{document.id}/pages/{no}") for no in numbers]
-    return DocumentPagesOut(**document_out(document).model_dump(), page_images=images)
+    scenes = await house.shelf.scenes(document.id, scope=caller)
+    images = [_page_out(document.id, no, scenes.get(no, (None, None))) for no in numbers]
+    film = f"/v1/documents/{document.id}/film" if scenes else None
+    return DocumentPagesOut(**document_out(document).model_dump(), page_images=images, film=film)
+
+
+def _page_out(document_id: str, no: int, seconds: tuple[float | None, float | None]) -> PageOut:
+    url = f"/v1/documents/{document_id}/pages/{no}"
+    return PageOut(no=no, url=url, start_s=seconds[0], end_s=seconds[1])
 
 
 @router.delete("/v1/documents/{document_id}")
@@ -138,6 +145,22 @@ async def page_text(document_id: str, page_no: PageNo, request: Request, caller:
     if passages is None:
         raise _absent()
     return PageTextOut(no=page_no, passages=list(passages))
+
+
+@router.get("/v1/documents/{document_id}/film", response_class=FileResponse)
+async def film(document_id: str, request: Request, caller: Caller) -> FileResponse:
+    """Return a film, whole or the bytes that `Range` asks for.
+
+    A film of which a rail stops or masks any passage is not played: its pages are shown all the same.
+    """
+    house: House = request.app.state.house
+    found = None
+    if _ID.fullmatch(document_id):
+        found = await house.agent.film(document_id, scope=caller, channel=HTTP)
+    if found is None:
+        raise _absent()
+    headers = {"cache-control": "private, no-cache", "content-disposition": "inline"}
+    return FileResponse(found.path, media_type=found.media_type, headers=headers)
 
 
 def _takes_webp(accept: str) -> bool:

@@ -42,6 +42,10 @@ class Shelf(Protocol):
         """Number the pages that have an image; [] where it is absent or not allowed."""
         ...
 
+    async def scenes(self, document_id: str, *, scope: Scope) -> dict[int, tuple[float, float]]:
+        """Return the seconds of a film's pages, by number; {} for anything else."""
+        ...
+
     async def documents(self, *, scope: Scope) -> list[Document]:
         """List what the scope allows, by name."""
         ...

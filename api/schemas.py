@@ -147,12 +147,17 @@ class PageOut(Told):
 
     no: int
     url: str
+    #: Seconds of a film's scene; null for a page.
+    start_s: float | None
+    end_s: float | None
 
 
 class DocumentPagesOut(DocumentOut):
     """A document with the addresses of its page images; pages without one have only their text."""
 
     page_images: list[PageOut]
+    #: Where a film can be played from, with Range; null for anything else.
+    film: str | None
 
 
 class PageTextOut(Told):
@@ -437,8 +442,8 @@ def _read_page_out(page: Page) -> ReadPageOut:
         reader=page.read_by,
         why=page.reason,
         flags=list(page.flags),
-        start_s=None,
-        end_s=None,
+        start_s=page.start_s,
+        end_s=page.end_s,
         elements=[
             ElementOut(
                 kind=element.kind,

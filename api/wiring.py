@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ingest.library import Library
     from ingest.pipeline import Pipeline
     from ingest.registry import Registry
+    from ingest.scenes import Ears
     from ingest.served import LanguageModel, ServedModel
     from ingest.settings import IngestSettings
     from ingest.vision import VisionModel
@@ -132,7 +134,11 @@ async def _stock(
     if settings.qdrant_url is None:
         # We own the home, so what lies in the inbox was left by a crash.
         shutil.rmtree(settings.home / "inbox", ignore_errors=True)
-    reader = Reader(reading, eyes=page_eyes(settings, writer, reading, closing))
+    reader = Reader(
+        reading,
+        eyes=page_eyes(settings, writer, reading, closing),
+        ears=film_ears(settings, reading),
+    )
     closing.push_async_callback(reader.close)
     files = settings.home / "files"
     library = Shelves(
@@ -273,6 +279,13 @@ class _Shelf:
 
     async def page_images(self, document_id: str, *, scope: Scope) -> list[int]:
         return [page.no for page in await self._registry.pages(document_id, scope=scope) if page.has_image]
+
+    async def scenes(self, document_id: str, *, scope: Scope) -> dict[int, tuple[float, float]]:
+        return {
+            page.no: (page.start_s, page.end_s)
+            for page in await self._registry.pages(document_id, scope=scope)
+            if page.start_s is not None and page.end_s is not None
+        }
 
     async def documents(self, *, scope: Scope) -> list[Document]:
         return list(await self._registry.list(scope=scope))
@@ -491,6 +504,20 @@ def page_eyes(
         model = OnBehalf(writer, Call(purpose="read", urgency="batch"))
         return Eyes(ServedVision(model, transcript_tokens=reading.transcript_tokens), reading)
     return None
+
+
+def film_ears(settings: ApiSettings, reading: IngestSettings) -> Ears | None:
+    """Choose who writes down what is said in films: a server where one is named, else the local weights."""
+    from ingest.scenes import Ears
+    from ingest.speech import FILES, MODEL
+    from ingest.weights import Weights
+
+    if reading.speech == "off":
+        return None
+    weights = Weights(settings.weights)
+    if weights.missing(FILES) or find_spec("faster_whisper") is None:
+        return None
+    return Ears(name=MODEL, folder=weights.path(FILES[0]).parent)
 
 
 def _eyes(settings: ApiSettings, writer: LanguageModel | None, reader: object) -> VisionModel:

@@ -17,7 +17,7 @@ from functools import partial
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ingest.errors import (
     Damaged,
@@ -28,6 +28,7 @@ from ingest.errors import (
     Unreadable,
     UnsafeMarkup,
 )
+from ingest.films import Facts, Heard, Stretch
 from ingest.records import Page, PageFlag, PictureFormat, ReadBy
 from ingest.ruled import Stroke
 from ingest.settings import IngestSettings
@@ -216,6 +217,19 @@ def look_at_image(file: Path, raw: Draft, settings: IngestSettings) -> Draft:
     return _looked(file.read_bytes(), raw, settings, is_picture=True)
 
 
+def look_at_frame(file: Path, raw: Draft, settings: IngestSettings) -> Draft:
+    """Read the words of a film's key frame; what looks like a chart in it passes too fast to be measured."""
+    bound(settings)
+    want_eyes()
+    from ingest.ocr import scan, scan_blocks
+
+    seen = scan(file.read_bytes(), width_pt=raw.width_pt, height_pt=raw.height_pt, threads=_threads(settings))
+    blocks = scan_blocks(seen, width_pt=raw.width_pt, height_pt=raw.height_pt)
+    words = len(seen.words)
+    note = f"{raw.reason} OCR read {words} words." if words else f"{raw.reason} OCR found no words."
+    return replace(raw, known=None, blocks=tuple(blocks), words=seen.words, reason=note)
+
+
 def _compared(png: bytes, raw: Draft, settings: IngestSettings) -> Draft:
     """Believe a scan's own layer where it says what its picture says; read the picture where it does not."""
     from ingest.ocr import agreement
@@ -387,6 +401,74 @@ def normalise(path: Path, pages_dir: Path, settings: IngestSettings) -> list[tup
     except (OSError, ValueError, SyntaxError, EOFError, ZeroDivisionError, RuntimeError) as error:
         raise Damaged("The picture is cut off or broken; export it again at its source.") from error
     return sizes
+
+
+def film_facts(path: Path, media_type: str, settings: IngestSettings) -> Facts:
+    bound(settings)
+    from ingest import video
+
+    with _edge():
+        return video.facts(path, media_type)
+
+
+def film_stretch(
+    path: Path, media_type: str, from_s: float, first_no: int, pages_dir: Path, settings: IngestSettings
+) -> Stretch:
+    """Find the next shots of a film and write their key frames."""
+    bound(settings)
+    from ingest import video
+
+    with _edge():
+        return video.read_stretch(
+            path,
+            media_type,
+            from_s=from_s,
+            first_no=first_no,
+            pages_dir=pages_dir,
+            longest_s=settings.scene_s,
+            threads=_threads(settings),
+        )
+
+
+def film_subtitles(path: Path, media_type: str, settings: IngestSettings) -> Heard:
+    bound(settings)
+    from ingest import video
+
+    with _edge():
+        return Heard(cues=video.subtitles(path, media_type), next_s=None)
+
+
+def film_words(path: Path, media_type: str, from_s: float, folder: Path, settings: IngestSettings) -> Heard:
+    """Write down what is said in the next minutes, by the local weights in `folder`."""
+    bound(settings)
+    from ingest import speech
+
+    with _edge():
+        sound, next_s = _window(path, media_type, from_s)
+        cues = speech.words(sound, folder=folder, threads=settings.threads, from_s=from_s)
+        return Heard(cues=cues, next_s=next_s)
+
+
+def film_wav(
+    path: Path, media_type: str, from_s: float, settings: IngestSettings
+) -> tuple[bytes, float | None]:
+    """Return the sound of the next minutes as WAV, and where to go on."""
+    bound(settings)
+    from ingest import speech
+
+    with _edge():
+        sound, next_s = _window(path, media_type, from_s)
+        return speech.wav(sound), next_s
+
+
+def _window(path: Path, media_type: str, from_s: float) -> tuple[Any, float | None]:
+    from ingest import speech, video
+
+    longest_s = speech.WINDOW_S
+    sound = video.sound(path, media_type, from_s=from_s, to_s=from_s + longest_s + 1)
+    taken_s = speech.border_s(sound, longest_s=longest_s)
+    ended = len(sound) <= longest_s * video.SAMPLE_RATE
+    return sound[: int(taken_s * video.SAMPLE_RATE)], None if ended else from_s + taken_s
 
 
 def read_sections(path: Path, media_type: str, reason: str, settings: IngestSettings) -> list[Page]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from ingest.records import Chunk, Element, ElementKind, Page, Span, chunk_id
+from ingest.records import Chunk, Element, ElementKind, Moment, Page, Span, chunk_id
 
 #: Counts the embedder's tokens of each text.
 Count = Callable[[Sequence[str]], list[int]]
@@ -36,6 +36,7 @@ class _Piece:
     level: int | None = None
     #: Whether it goes on with an element whose beginning another piece holds.
     goes_on: bool = False
+    moments: tuple[Moment, ...] = ()
 
 
 @dataclass(slots=True)
@@ -76,9 +77,13 @@ def chunk_pages(
     headings = _Headings()
     chunks: list[Chunk] = []
     for page in pages:
+        if page.start_s is not None:
+            # A heading on one slide of a film heads nothing of what is shown after it.
+            headings = _Headings()
         units = _bound(_pieces(page.elements, max_tokens=max_tokens, count=count))
         for made in _packed(units, headings, max_tokens=max_tokens):
-            text, spans = _joined(made.pieces)
+            text, spans, moments = _joined(made.pieces)
+            start_s, end_s = _seconds(made.pieces, page)
             place = len(chunks)
             chunks.append(
                 Chunk(
@@ -96,9 +101,20 @@ def chunk_pages(
                     text=text,
                     spans=spans,
                     heading=made.heading,
+                    start_s=start_s,
+                    end_s=end_s,
+                    moments=moments,
                 )
             )
     return chunks
+
+
+def _seconds(pieces: Sequence[_Piece], page: Page) -> tuple[float | None, float | None]:
+    """Return what stretch of a scene a chunk is about: when its words are said, all of it where shown."""
+    said = [moment for piece in pieces for moment in piece.moments]
+    if page.start_s is None or not said or not all(piece.moments for piece in pieces):
+        return page.start_s, page.end_s
+    return round(said[0].start_s, 2), round(said[-1].end_s, 2)
 
 
 def indexed_text(chunk: Chunk, *, document_name: str) -> str:
@@ -143,6 +159,7 @@ def _pieces(elements: Sequence[Element], *, max_tokens: int, count: Count) -> li
             tokens=tokens,
             level=element.level,
             goes_on=start > 0,
+            moments=_within(element.moments, start, end),
         )
         for (element, start, end), tokens in zip(cut, sizes, strict=True)
     ]
@@ -201,6 +218,15 @@ def _clipped(spans: Sequence[Span], start: int, end: int) -> tuple[Span, ...]:
         replace(span, start=max(span.start, start) - start, end=min(span.end, end) - start)
         for span in spans
         if max(span.start, start) < min(span.end, end)
+    )
+
+
+def _within(moments: Sequence[Moment], start: int, end: int) -> tuple[Moment, ...]:
+    """Keep the moments that lie in [start, end), counted from `start`."""
+    return tuple(
+        replace(one, start=max(one.start, start) - start, end=min(one.end, end) - start)
+        for one in moments
+        if max(one.start, start) < min(one.end, end)
     )
 
 
@@ -266,14 +292,16 @@ def _is_note(piece: _Piece) -> bool:
     return piece.kind == "footnote"
 
 
-def _joined(pieces: Sequence[_Piece]) -> tuple[str, tuple[Span, ...]]:
+def _joined(pieces: Sequence[_Piece]) -> tuple[str, tuple[Span, ...], tuple[Moment, ...]]:
     """Lay pieces below each other, a line break between them."""
     spans: list[Span] = []
+    moments: list[Moment] = []
     at = 0
     for piece in pieces:
         spans += [replace(span, start=span.start + at, end=span.end + at) for span in piece.spans]
+        moments += [replace(one, start=one.start + at, end=one.end + at) for one in piece.moments]
         at += len(piece.text) + 1
-    return "\n".join(piece.text for piece in pieces), tuple(spans)
+    return "\n".join(piece.text for piece in pieces), tuple(spans), tuple(moments)
 
 
 def _kind(pieces: Sequence[_Piece]) -> ElementKind:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from ingest.records import Box, Chunk, ElementKind, Scope, Span
+from ingest.records import Box, Chunk, ElementKind, Moment, Scope, Span
 
 #: Name of the sparse vector, in every index.
 SPARSE = "bm25"
@@ -128,6 +128,11 @@ class Payload(BaseModel):
     heading: str
     #: Spans laid end to end, six numbers each; boxes have four decimals (0.1 mm of an A4 page).
     spans: tuple[float, ...]
+    #: Of films only, and left out of what is stored for pages: seconds, and moments laid end to end, four
+    #: numbers each (start, end, start_s, end_s).
+    start_s: float | None = None
+    end_s: float | None = None
+    moments: tuple[float, ...] | None = None
 
     @classmethod
     def of(cls, point: Point) -> Payload:
@@ -145,7 +150,14 @@ class Payload(BaseModel):
             text=chunk.text,
             heading=chunk.heading,
             spans=tuple(chain.from_iterable(_numbers(span) for span in chunk.spans)),
+            start_s=chunk.start_s,
+            end_s=chunk.end_s,
+            moments=tuple(chain.from_iterable(map(_timed, chunk.moments))) or None,
         )
+
+    def stored(self) -> dict[str, object]:
+        """Return what is stored: a page's payload is what it was before there were films."""
+        return self.model_dump(mode="json", exclude_none=True)
 
     def chunk(self, chunk_id: str) -> Chunk:
         """Make the chunk again."""
@@ -161,6 +173,12 @@ class Payload(BaseModel):
             spans=tuple(
                 Span(start=int(start), end=int(end), box=Box(x0=x0, y0=y0, x1=x1, y1=y1))
                 for start, end, x0, y0, x1, y1 in spans
+            ),
+            start_s=self.start_s,
+            end_s=self.end_s,
+            moments=tuple(
+                Moment(start=int(start), end=int(end), start_s=start_s, end_s=end_s)
+                for start, end, start_s, end_s in zip(*[iter(self.moments or ())] * 4, strict=True)
             ),
         )
 
@@ -187,6 +205,10 @@ def in_order(payloads: dict[str, Payload]) -> list[Chunk]:
     """Make chunks of payloads by id, in page order then place."""
     ordered = sorted(payloads.items(), key=lambda item: (item[1].page_no, item[1].place))
     return [payload.chunk(chunk_id) for chunk_id, payload in ordered]
+
+
+def _timed(moment: Moment) -> tuple[float, ...]:
+    return (moment.start, moment.end, round(moment.start_s, 2), round(moment.end_s, 2))
 
 
 def _numbers(span: Span) -> tuple[float, ...]:

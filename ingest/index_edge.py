@@ -143,7 +143,7 @@ class EdgeIndex:
             self._vector_name: point.vector.tolist(),
             SPARSE: _sparse(self._sparse.document(point.words)),
         }
-        return edge.Point(point.chunk.id, vectors, Payload.of(point).model_dump(mode="json"))
+        return edge.Point(point.chunk.id, vectors, Payload.of(point).stored())
 
     def _update(self, operation: edge.UpdateOperation) -> None:
         self._shard.update(operation)

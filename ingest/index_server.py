@@ -170,7 +170,7 @@ class ServerIndex:
                 self._vector_name: point.vector.tolist(),
                 SPARSE: _sparse(self._sparse.document(point.words)),
             },
-            payload=Payload.of(point).model_dump(mode="json"),
+            payload=Payload.of(point).stored(),
         )
 
 

@@ -25,11 +25,12 @@ from ingest.fusion import best_first, by_page, fused
 from ingest.index import Found, Index
 from ingest.page_images import PageFiles, PageImages, PageRenderer
 from ingest.pipeline import original, page_pictures
-from ingest.records import Box, Chunk, Document, Framing, Hit, Scope
+from ingest.records import Box, Chunk, Document, Film, Framing, Hit, Scope
 from ingest.references import Pointed, is_meant, pointed
 from ingest.registry import Registry
 from ingest.routing import Cards
 from ingest.settings import IngestSettings
+from ingest.sources import VIDEOS
 from ingest.surroundings import around
 from ingest.vision import Finding, View, VisionModel
 from ingest.wording import focused, underlying
@@ -99,6 +100,10 @@ class Library(Protocol):
 
         Raises NoPageImage for a page that has no image.
         """
+        ...
+
+    async def film(self, document_id: str, *, scope: Scope) -> tuple[Film, list[Chunk]] | None:
+        """Return a film's file and all of its chunks; None: absent, not allowed, or no film."""
         ...
 
     async def document(self, document_id: str, *, scope: Scope) -> Document | None:
@@ -281,6 +286,15 @@ class Shelves:
         )
         drawn = partial(draw, image, marks=marks, veils=veils, framing=framing)
         return await anyio.to_thread.run_sync(drawn)
+
+    async def film(self, document_id: str, *, scope: Scope) -> tuple[Film, list[Chunk]] | None:
+        """Return a film's file and all of its chunks; None: absent, not allowed, or no film."""
+        document = await self._registry.get(document_id, scope=scope)
+        if document is None or document.media_type not in VIDEOS:
+            return None
+        chunks = await self._index.chunks(document_id=document.id, revision=document.revision)
+        path = original(self._files, document)
+        return Film(path=path, media_type=document.media_type, revision=document.revision), chunks
 
     async def document(self, document_id: str, *, scope: Scope) -> Document | None:
         """Return a live document, or None: absent and not allowed look the same."""

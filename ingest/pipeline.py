@@ -32,8 +32,10 @@ from ingest.index import Index, Point
 from ingest.packed import Packed, Room
 from ingest.records import Chunk, Document, Outcome, Page, Reading, Scope, document_id
 from ingest.registry import Quarantined, Registry, Shelved
+from ingest.scenes import VERSION as FILM
 from ingest.settings import IngestSettings
 from ingest.sources import CONTAINERS, PDF, Source, open_source
+from ingest.subtitles import beside
 
 if TYPE_CHECKING:
     # For types only: it opens ONNX Runtime, which a served profile does without.
@@ -59,14 +61,15 @@ _CHUNKER = 1
 #: Chunks embedded between two reports of progress; batches are cut inside (see `onnx.py`).
 _EMBEDDED_AT_ONCE = 128
 _COPIED_AT_ONCE = 1024 * 1024
+#: How long scenes of a film that a kill interrupted wait for somebody to add it again, seconds.
+_KEPT_FOR_S = 7 * 86_400.0
 
 
 class PageReader(Protocol):
     """What reads pages (`reading.Reader`)."""
 
-    @property
-    def version(self) -> str:
-        """Name how pages are read: another version, other chunk ids."""
+    def version_of(self, source: Source) -> str:
+        """Name how this file is read: another version, other chunk ids."""
         ...
 
     async def read_alone(
@@ -151,14 +154,21 @@ class Pipeline:
         self._files = files
         self._screen = screen
         self._settings = settings
-        self._recipe = "/".join((reader.version, f"chunks-{_CHUNKER}-{settings.chunk_tokens}", embedder.name))
+        self._recipe = f"chunks-{_CHUNKER}-{settings.chunk_tokens}/{embedder.name}"
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def recover(self) -> int:
         """Clear away what a killed process left half done; return of how many documents. Call it at start."""
         unsettled = await self._registry.unsettled()
         for one in unsettled:
-            await self._clear(one)
+            if await anyio.to_thread.run_sync(_is_worth_keeping, self._files / one):
+                # A film half read: reading it again goes on from there. Its points may go.
+                live = await self._registry.shelved(one)
+                await self._index.delete(
+                    document_id=one, keep_revision=live.document.revision if live else None
+                )
+            else:
+                await self._clear(one)
         return len(unsettled)
 
     async def add(
@@ -299,7 +309,7 @@ class Pipeline:
         await self._index.flush()
         document = _document(source, order, pages=len(pages), chunks=len(left))
         places = sorted({chunks[i].page_no for i in judged.withheld})
-        await self._registry.commit(document, _flagged(pages, places), recipe=self._recipe)
+        await self._registry.commit(document, _flagged(pages, places), recipe=self._recipe_of(source))
         order.tell("shelve", len(left), len(left))
         return _withholding(_outcome("updated" if before else "added", document), judged.withheld, places)
 
@@ -319,7 +329,7 @@ class Pipeline:
             pages,
             document_id=order.document_id,
             revision=source.revision,
-            recipe=self._recipe,
+            recipe=self._recipe_of(source),
             max_tokens=self._settings.chunk_tokens,
             count=self._embedder.count,
         )
@@ -406,8 +416,12 @@ class Pipeline:
         return (document.revision, document.groups, before.recipe) == (
             source.revision,
             order.groups,
-            self._recipe,
+            self._recipe_of(source),
         )
+
+    def _recipe_of(self, source: Source) -> str:
+        """Name what makes the chunks of this file: a new reader or embedder makes them anew."""
+        return f"{self._reader.version_of(source)}/{self._recipe}"
 
     def _turn(self, document_id: str) -> asyncio.Lock:
         """Return the lock of a document: the same file twice at once is one after the other."""
@@ -455,11 +469,21 @@ def _keep(source: Source, folder: Path) -> Source:
             while piece := incoming.read(_COPIED_AT_ONCE):
                 digest.update(piece)
                 kept.write(piece)
+        subtitles = beside(source.path)
+        if subtitles is not None and source.path != copy:
+            ending = subtitles.name.removeprefix(source.path.stem)
+            shutil.copyfile(subtitles, folder / f"{copy.stem}{ending}")
     except OSError as error:
         raise LibraryError(f"The file could not be copied into the library: {error.strerror}.") from error
     if digest.hexdigest() != source.revision:
         raise Damaged("The file changed while it was being read; add it again.")
     return replace(source, path=copy)
+
+
+def _is_worth_keeping(folder: Path) -> bool:
+    """Say whether a kill left scenes of a film, not long ago: they are kept for whoever adds it again."""
+    oldest = time.time() - _KEPT_FOR_S
+    return any(found.stat().st_mtime > oldest for found in folder.glob(f"*/pages/{FILM}"))
 
 
 def _clear_files(folder: Path, keep_revision: str | None) -> None:

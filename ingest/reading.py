@@ -24,7 +24,7 @@ import anyio.to_thread
 from anyio import BrokenWorkerProcess
 from anyio.abc import TaskGroup
 
-from ingest import child, office, views
+from ingest import child, office, scenes, views
 from ingest.archives import WANTS_PASSWORD
 from ingest.child import Draft
 from ingest.errors import (
@@ -52,6 +52,7 @@ from ingest.sources import (
     PDF,
     PPT,
     PPTX,
+    VIDEOS,
     XLS,
     XLSX,
     Source,
@@ -93,9 +94,12 @@ class _Telling(NamedTuple):
 class Reader:
     """Reads sources into pages and renders page images, each in child processes of its own."""
 
-    def __init__(self, settings: IngestSettings, *, eyes: Eyes | None = None) -> None:
+    def __init__(
+        self, settings: IngestSettings, *, eyes: Eyes | None = None, ears: scenes.Ears | None = None
+    ) -> None:
         self._settings = settings
         self._eyes = eyes
+        self._ears = ears
         self._slots = anyio.Semaphore(settings.readers)
         # People wait for page images: they never queue behind a batch of documents.
         self._views = anyio.Semaphore(2)
@@ -107,6 +111,12 @@ class Reader:
         """Name how files are read: pages by LibreOffice or by another model are other pages, other chunks."""
         parts = [READER, "office" if self._has_office else "", self._eyes.version if self._eyes else ""]
         return "+".join(filter(None, parts))
+
+    def version_of(self, source: Source) -> str:
+        """Name how this file is read; of a film also by whom it is heard, and the subtitles beside it."""
+        if source.media_type not in VIDEOS:
+            return self.version
+        return scenes.version(source, self._settings, self._ears)
 
     async def read(
         self,
@@ -242,6 +252,8 @@ class Reader:
             return await self._read_images(source, pages_dir, telling)
         if source.media_type in office.PAGED or source.media_type in office.WANTED:
             return await self._read_office(source, pages_dir, telling)
+        if source.media_type in VIDEOS:
+            return await self._read_film(source, pages_dir, telling)
         return await self._read_sections(source, telling)
 
     async def _read_office(self, source: Source, pages_dir: Path, telling: _Telling) -> list[Page]:
@@ -272,6 +284,23 @@ class Reader:
             )
             for page in pages
         ]
+
+    async def _read_film(self, source: Source, pages_dir: Path, telling: _Telling) -> list[Page]:
+        desk = scenes.Desk(
+            in_child=self._filming,
+            look=self._look,
+            on_page=telling.page,
+            settings=self._settings,
+            ears=self._ears,
+        )
+        return _kept(await scenes.read_film(source, pages_dir, desk))
+
+    async def _filming(self, call: Callable[[], Result], /) -> Result:
+        """Run a call about a stretch of a film in a child; raises InputError."""
+        try:
+            return await self._in_child(call, seconds=_WHOLE * self._settings.page_timeout_s)
+        except _Lost as error:
+            raise error.kind(f"The film {error.why}.") from error
 
     async def _converted(self, source: Source, to: Path) -> Path:
         async with self._slots:
@@ -306,9 +335,11 @@ class Reader:
         file = path if media_type == PDF else pages_dir / _OFFICE_PDF
         if media_type in IMAGES:
             file = pages_dir / f"{page_no}.png"
+        elif media_type in VIDEOS:
+            file = pages_dir / f"{page_no}.jpg"
         elif media_type != PDF and not await anyio.Path(file).exists():
             raise NoPageImage("The format has no pages: its text is there, a page image is not.")
-        no = None if media_type in IMAGES else page_no
+        no = None if media_type in IMAGES or media_type in VIDEOS else page_no
         call = partial(child.render, file, no, dpi, longest, form, self._settings)
         return await self._view(call, f"Page {page_no}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 #: Namespace of every id we mint (uuid5 of a fixed name: it must never change, or all ids change).
@@ -18,8 +19,8 @@ ElementKind = Literal[
     "title", "paragraph", "list", "table", "figure", "caption", "formula", "footnote", "speech"
 ]
 #: Who read a page: its text layer (alone, or with the layout model beside it), OCR + layout, a served vision
-#: model, or, for a section of a format without pages, the file itself.
-ReadBy = Literal["text-layer", "text-layer+layout", "ocr-layout", "vision-model", "file"]
+#: model, the file itself (a section of a format without pages), or, for a scene, its sound and key frame.
+ReadBy = Literal["text-layer", "text-layer+layout", "ocr-layout", "vision-model", "file", "film"]
 #: What the rails and the operator should know of a page: `hidden_text` is in the file but not to be seen,
 #: `lost` could not be read, or not whole (the reason says why), `no_text` was read and holds no word.
 PageFlag = Literal["hidden_text", "lost", "no_text", "withheld"]
@@ -73,6 +74,28 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When a stretch of a text is said: `text[start:end]` from `start_s` to `end_s` of the film.
+
+    Moments are ordered and do not overlap in the text.
+    """
+
+    start: int
+    end: int
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cue:
+    """Words and when they are said or shown: a subtitle, or a word that was heard."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GridCell:
     """A cell of a table's grid: rows and columns count from 0, a spanning cell stands once, top left."""
 
@@ -108,6 +131,8 @@ class Element:
     #: Whether a model read it by looking (a chart described, a scan transcribed); boxes are the parser's all
     #: the same.
     by_model: bool = False
+    #: When it is said; empty for anything but speech.
+    moments: tuple[Moment, ...] = ()
 
     @property
     def box(self) -> Box | None:
@@ -134,6 +159,9 @@ class Page:
     #: What the file holds for this page and does not show, at most 20,000 characters: to be screened, never
     #: to be retrieved.
     hidden: str = ""
+    #: Seconds of a scene; None for a page.
+    start_s: float | None = None
+    end_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +194,11 @@ class Chunk:
     spans: tuple[Span, ...]
     #: The headings above it, outermost first, joined by " > "; "" at the top.
     heading: str = ""
+    #: Seconds of a film that it is about; None for a page.
+    start_s: float | None = None
+    end_s: float | None = None
+    #: When what is said in it is said.
+    moments: tuple[Moment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +221,15 @@ class Document:
     chunks: int
     #: Seconds since the epoch, UTC.
     added_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """The file of a film, for playing it."""
+
+    path: Path
+    media_type: str
+    revision: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,3 +295,10 @@ def chunk_id(*, document_id: str, revision: str, recipe: str, page_no: int, plac
 def content_hash(content: bytes) -> str:
     """Return the revision of a document: sha256 of its bytes, hex."""
     return hashlib.sha256(content).hexdigest()
+
+
+def clock(seconds: float) -> str:
+    """Say a second of a film as people do: `mm:ss`, with hours where it has any."""
+    whole = int(seconds)
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes:02d}:{rest:02d}" if whole < 3600 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -24,7 +24,7 @@ from ingest.records import Document, Page, PageFlag, ReadBy, Scope
 T = TypeVar("T")
 
 #: Raise it with every change of the tables below.
-_SCHEMA = 2
+_SCHEMA = 3
 _WAIT_S = 10.0
 _TABLES = """
 CREATE TABLE documents (
@@ -38,6 +38,7 @@ CREATE TABLE pages (
     document_id TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE, no INTEGER NOT NULL,
     width_pt REAL NOT NULL, height_pt REAL NOT NULL, read_by TEXT NOT NULL, reason TEXT NOT NULL,
     elements INTEGER NOT NULL, flags TEXT NOT NULL, lost TEXT, has_image INTEGER NOT NULL,
+    start_s REAL, end_s REAL,
     PRIMARY KEY (document_id, no)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE quarantine (
@@ -49,7 +50,7 @@ CREATE TABLE unsettled (document_id TEXT PRIMARY KEY) STRICT;
 _DOCUMENT = (
     "id, tenant, collection, groups, source_key, name, media_type, revision, bytes, pages, chunks, added_at"
 )
-_PAGE = "no, width_pt, height_pt, read_by, reason, elements, flags, lost, has_image"
+_PAGE = "no, width_pt, height_pt, read_by, reason, elements, flags, lost, has_image, start_s, end_s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,9 @@ class ReadPage:
     #: The code under which it was lost; None where it was read.
     lost: str | None
     has_image: bool
+    #: Seconds of a scene; None for a page.
+    start_s: float | None
+    end_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +257,10 @@ def _make_or_check(connection: sqlite3.Connection) -> None:
             for statement in filter(str.strip, _TABLES.split(";")):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {_SCHEMA}")
+        elif version == 2:
+            for name in ("start_s", "end_s"):
+                connection.execute(f"ALTER TABLE pages ADD COLUMN {name} REAL")
+            connection.execute(f"PRAGMA user_version = {_SCHEMA}")
         elif version != _SCHEMA:
             raise Incompatible(
                 f"The registry is of version {version}, this program reads {_SCHEMA}: "
@@ -272,7 +280,7 @@ def _commit(connection: sqlite3.Connection, document: Document, pages: Sequence[
             f"INSERT OR REPLACE INTO documents ({_DOCUMENT}, recipe) VALUES ({named}, :recipe)", values
         )
         connection.executemany(
-            f"INSERT INTO pages (document_id, {_PAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO pages (document_id, {_PAGE}) VALUES ({', '.join('?' * 12)})",
             [(document.id, *_page_row(page)) for page in pages],
         )
         connection.execute("DELETE FROM quarantine WHERE document_id = ?", (document.id,))
@@ -299,6 +307,8 @@ def _page_row(page: Page) -> tuple[object, ...]:
         json.dumps(page.flags),
         page.lost,
         page.has_image,
+        page.start_s,
+        page.end_s,
     )
 
 

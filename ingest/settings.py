@@ -39,6 +39,10 @@ class IngestSettings(BaseSettings):
     max_pictures: Annotated[int, Field(ge=0)] = 40
     """Pictures in pages of text that are read by eye in one document, the largest first, repeated ones once.
     Pages say how many of theirs were not; pages that are pictures as a whole do not count."""
+    scene_s: Annotated[float, Field(ge=5, le=120)] = 60.0
+    """Longest scene of a film, seconds; a longer shot is split evenly."""
+    speech: Literal["auto", "off"] = "auto"
+    """Whether what is said in films without subtitles is written down: by a server, else by local weights."""
     eyes: Literal["auto", "all", "off"] = "auto"
     """Pages that a served vision model reads, if there is one; auto: where the text layer is not enough."""
     eyes_slots: Annotated[int, Field(ge=1, le=256)] = 16

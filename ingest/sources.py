@@ -51,6 +51,19 @@ IMAGES = (
     "image/heic",
     "image/avif",
 )
+#: Films, by what their first bytes say; FFmpeg reads all of them.
+VIDEOS = (
+    "video/mp4",
+    "video/quicktime",
+    "video/webm",
+    "video/x-matroska",
+    "video/x-msvideo",
+    "video/x-flv",
+    "video/mp2t",
+    "video/mpeg",
+    "video/ogg",
+    "video/x-ms-wmv",
+)
 #: Pictures whose header Python itself reads; the others are opened in a child only.
 _PLAIN_IMAGES = ("image/png", "image/jpeg", "image/tiff", "image/gif", "image/bmp")
 #: What other files are packed in, each a document of its own.
@@ -80,7 +93,8 @@ _TEXT_TYPES = {
 }
 #: Suffixes of formats that are not text: text below such a name is told by its content or is damaged.
 _NOT_TEXT = re.compile(
-    r"\.(?:pdf|docx?|docm|pptx?|pptm|xlsx?|xlsm|od[tps]|rtf|msg|epub|zip|png|jpe?g|tiff?|webp|gif|bmp|heic|avif)"
+    r"\.(?:pdf|docx?|docm|pptx?|pptm|xlsx?|xlsm|od[tps]|rtf|msg|epub|zip|png|jpe?g|tiff?|webp|gif|bmp|heic|avif"
+    r"|mp4|m4v|mov|mkv|webm|avi|flv|mpe?g|ogv|wmv)"
 )
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -90,6 +104,11 @@ _MAGIC = (
     (b"GIF87a", "image/gif"),
     (b"GIF89a", "image/gif"),
     (b"{\\rtf", RTF),
+    (b"FLV\x01", "video/x-flv"),
+    (b"\x00\x00\x01\xba", "video/mpeg"),
+    (b"\x00\x00\x01\xb3", "video/mpeg"),
+    (b"OggS", "video/ogg"),
+    (bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), "video/x-ms-wmv"),
 )
 _OFFICE_FOLDERS = (("word/", DOCX), ("ppt/", PPTX), ("xl/", XLSX))
 _BY_MIMETYPE = (ODT, ODP, ODS, EPUB)
@@ -105,7 +124,7 @@ _OLE_STREAMS = (
 SUPPORTED = (
     "PDF, PNG, JPEG, TIFF, WebP, GIF, BMP, HEIC, AVIF, DOCX, PPTX, XLSX, XLS, with LibreOffice DOC, PPT, "
     "ODT, ODP, ODS and RTF, HTML, XML, Markdown, reStructuredText, EPUB, CSV, TSV, JSON, plain text in any "
-    "encoding, e-mail (.eml, .msg) and ZIP of these"
+    "encoding, e-mail (.eml, .msg), films (MP4, MOV, WebM, MKV, AVI, MPEG, FLV, OGV, WMV) and ZIP of these"
 )
 
 #: Two A0 sheets at 150 dpi; a picture beyond that is decoded nowhere.
@@ -209,6 +228,8 @@ def _sniff(content: bytes, *, suffix: str) -> str:
         return "image/webp"
     if content[4:8] == b"ftyp" and (brand := _image_brand(content)):
         return brand
+    if film := _film_type(content):
+        return film
     if content.startswith(b"BM") and suffix == ".bmp":
         return "image/bmp"
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -216,6 +237,19 @@ def _sniff(content: bytes, *, suffix: str) -> str:
     if content.startswith(_OLE):
         return _ole_type(content)
     return _text_type(content, suffix)
+
+
+def _film_type(content: bytes) -> str | None:
+    if content[4:8] == b"ftyp":
+        return "video/quicktime" if content[8:12] == b"qt  " else "video/mp4"
+    if content[4:8] in (b"moov", b"mdat", b"wide") and content[:2] == b"\x00\x00":
+        return "video/quicktime"
+    if content.startswith(b"\x1aE\xdf\xa3"):
+        return "video/webm" if b"webm" in content[:64] else "video/x-matroska"
+    if content[:4] == b"RIFF" and content[8:12] == b"AVI ":
+        return "video/x-msvideo"
+    packets = content[: 188 * 5 : 188]
+    return "video/mp2t" if len(packets) == 5 and set(packets) == {0x47} else None
 
 
 def _image_brand(content: bytes) -> str | None:

@@ -34,6 +34,7 @@ from ingest.records import (
     Chunk,
     Document,
     ElementKind,
+    Film,
     Framing,
     Hit,
     Outcome,
@@ -116,6 +117,7 @@ class FakeLibrary:
     looked: list[str] = field(default_factory=list)
     asked_of_eyes: list[tuple[str, int]] = field(default_factory=list)
     imaged: list[tuple[str, int, tuple[Box, ...], tuple[Box, ...]]] = field(default_factory=list)
+    films: dict[str, Film] = field(default_factory=dict)
 
     async def search(self, query: str, *, scope: Scope, limit: int) -> list[Hit]:
         """Rank by shared words."""
@@ -185,6 +187,12 @@ class FakeLibrary:
     async def document(self, document_id: str, *, scope: Scope) -> Document | None:
         """Return a document the scope allows."""
         return next((d for d, _ in self.shelf if d.id == document_id and scope.allows(d)), None)
+
+    async def film(self, document_id: str, *, scope: Scope) -> tuple[Film, list[Chunk]] | None:
+        """Return what was put into `films` with the chunks of its shelf."""
+        held = next((c for d, c in self.shelf if d.id == document_id and scope.allows(d)), None)
+        film = self.films.get(document_id)
+        return None if held is None or film is None else (film, list(held))
 
     async def documents(self, *, scope: Scope) -> list[Document]:
         """List the documents the scope allows."""
@@ -362,6 +370,7 @@ class FakeAgent:
         self.found = SearchResult(hits=())
         self.images: dict[tuple[str, int], bytes | NoPageImage] = {}
         self.texts: dict[tuple[str, int], tuple[str, ...]] = {}
+        self.films: dict[tuple[str, str], Film] = {}
         #: Conversations by tenant and name.
         self.talks: dict[tuple[str, str], tuple[Turn, ...]] = {}
         #: Questions whose generator was closed before its end.
@@ -417,6 +426,10 @@ class FakeAgent:
         """Forget what was put into `talks`."""
         return self.talks.pop((scope.tenant, thread_id), None) is not None
 
+    async def film(self, document_id: str, *, scope: Scope, channel: str = "") -> Film | None:
+        """Return what was put into `films`, to its tenant."""
+        return self.films.get((scope.tenant, document_id))
+
     async def passages(
         self, document_id: str, page_no: int, *, scope: Scope, channel: str = ""
     ) -> tuple[str, ...] | None:
@@ -433,6 +446,7 @@ class FakeShelf:
         self.error: Exception | None = None
         #: Ids of documents whose pages have no image.
         self.imageless: set[str] = set()
+        self.seconds: dict[str, dict[int, tuple[float, float]]] = {}
         #: Every file that came: its label, collection, stored name and bytes.
         self.came: list[tuple[str, str, str, bytes]] = []
 
@@ -479,6 +493,10 @@ class FakeShelf:
         if document is None or document_id in self.imageless:
             return []
         return list(range(1, document.pages + 1))
+
+    async def scenes(self, document_id: str, *, scope: Scope) -> dict[int, tuple[float, float]]:
+        """Return what was put into `seconds`."""
+        return self.seconds.get(document_id, {})
 
     async def documents(self, *, scope: Scope) -> list[Document]:
         """List the documents of the scope."""

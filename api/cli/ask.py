@@ -9,6 +9,7 @@ import typer
 
 from api.cli.edge import console, print_json, run
 from api.cli.options import AsJson, Home, settings_of
+from ingest.records import clock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -123,6 +124,13 @@ def finish(out: Console, answer: AnswerOut, *, url: str | None) -> None:
     sys.stdout.flush()
 
 
+def place(cited: CitationOut) -> str:
+    """Say where it is: the page, or of a film from when to when."""
+    if cited.start_s is None or cited.end_s is None:
+        return f"page {cited.page_no}"
+    return f"{clock(cited.start_s)}-{clock(cited.end_s)} (scene {cited.page_no})"
+
+
 def source(cited: CitationOut, *, url: str | None) -> str:
     """Write one source: where it is, its region, its words, and how to see it."""
     region = ""
@@ -134,5 +142,5 @@ def source(cited: CitationOut, *, url: str | None) -> str:
         region = f", region {x0:.0%}-{x1:.0%} across, {y0:.0%}-{y1:.0%} down"
     quote = " ".join(cited.quote.split())
     shown = quote if len(quote) <= 160 else quote[:157] + "..."
-    line = f'[{cited.n}] {cited.name}, page {cited.page_no}{region}\n    "{shown}"'
+    line = f'[{cited.n}] {cited.name}, {place(cited)}{region}\n    "{shown}"'
     return line + (f"\n    {url}/?d={cited.document_id}&page={cited.page_no}" if url else "")

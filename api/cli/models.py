@@ -59,7 +59,7 @@ def pull(
     context: typer.Context,
     only: Annotated[
         list[str] | None,
-        typer.Argument(help="A file, or a group: retrieval, writer. All where none is named."),
+        typer.Argument(help="A file, or a group: retrieval, speech, writer. All where none is named."),
     ] = None,
     as_json: AsJson = False,
     home: Home = None,
@@ -167,7 +167,7 @@ def _pinned(
 
 
 def _chosen(weights: Weights, only: list[str]) -> list[str]:
-    groups = ("retrieval", "writer")
+    groups = ("retrieval", "speech", "writer")
     names = [name for one in only for name in (weights.names(one) if one in groups else [one])]
     return names or weights.names()
 

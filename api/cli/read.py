@@ -98,13 +98,16 @@ async def _read(file: Path, asked: _Asked, into: Path | None, *, silent: bool) -
 
     import anyio.to_thread
 
+    from api.settings import ApiSettings
+    from api.wiring import film_ears
     from ingest.reading import Reader
     from ingest.settings import IngestSettings
     from ingest.sources import open_source
 
     settings = IngestSettings()
+    ears = film_ears(ApiSettings(), settings)
     source = await anyio.to_thread.run_sync(partial(open_source, file, name=file.name, settings=settings))
-    reader = Reader(settings)
+    reader = Reader(settings, ears=ears)
     with tempfile.TemporaryDirectory(prefix="pagewarden-") as folder, _progress(silent=silent) as on_page:
         pages_dir = Path(folder)
         reading = await reader.read(

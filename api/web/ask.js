@@ -141,7 +141,7 @@ function sentence(view, { text, citations }) {
 function chip(view, cited) {
   const node = make("button", {
     type: "button", className: "chip", "data-cite": cited.n, "aria-pressed": "false",
-    "aria-label": `Citation ${cited.n}: ${cited.name}, page ${cited.page_no}`,
+    "aria-label": `Citation ${cited.n}: ${cited.name}, ${place(cited)}`,
     onclick: () => open(view, cited),
     onmouseenter: () => peek(node, cited), onfocus: () => peek(node, cited),
     onmouseleave: unpeek, onblur: unpeek,
@@ -205,7 +205,7 @@ function sources(view) {
     make("button", { type: "button", className: "source", "data-cite": cited.n, "aria-pressed": "false", onclick: () => open(view, cited) },
       make("span", { className: "n" }, String(cited.n)),
       make("span", { className: "what" },
-        make("span", { className: "place" }, make("b", {}, cited.name), ` · page ${cited.page_no}`),
+        make("span", { className: "place" }, make("b", {}, cited.name), ` · ${place(cited)}`),
         make("span", { className: "words" }, cited.quote)),
       make("span", { className: "score", title: "How well it matched, comparable within this answer only" }, cited.score.toFixed(2))),
   ));
@@ -217,7 +217,7 @@ function nearest({ nearest: pages = [] }) {
   if (!pages.length) return null;
   const cards = pages.map((cited, place) => make("li", {}, make("button", { type: "button", className: "source", onclick: () => viewer.showCitation(pages, place) },
     make("span", { className: "what" },
-      make("span", { className: "place" }, make("b", {}, cited.name), ` · page ${cited.page_no}`),
+      make("span", { className: "place" }, make("b", {}, cited.name), ` · ${place(cited)}`),
       make("span", { className: "words" }, cited.quote)))));
   return make("section", {}, make("p", { className: "dropped" }, "What came nearest, and is no answer:"), make("ol", { className: "sources", "aria-label": "Nearest pages" }, ...cards));
 }
@@ -234,7 +234,7 @@ function actions(view, turn) {
 
 function markdown({ question, answer }) {
   const links = answer.citations.map((c) => {
-    const name = `${c.name}, page ${c.page_no}`.replace(/[[\]\\]/g, "\\$&");
+    const name = `${c.name}, ${place(c)}`.replace(/[[\]\\]/g, "\\$&");
     return `${c.n}. [${name}](${location.origin}/?d=${c.document_id}&page=${c.page_no})`;
   });
   return `**${question}**\n\n${answer.text}\n\n${links.join("\n")}\n`;
@@ -249,7 +249,7 @@ function failed(view, text, kind = "error") {
 
 function peek(node, cited) {
   const card = byId("peek");
-  card.replaceChildren(make("b", {}, `${cited.name} · page ${cited.page_no}`), make("span", {}, cited.quote));
+  card.replaceChildren(make("b", {}, `${cited.name} · ${place(cited)}`), make("span", {}, cited.quote));
   card.hidden = false;
   const { left, top, bottom } = node.getBoundingClientRect();
   card.style.left = `${Math.max(8, Math.min(left - 16, innerWidth - card.offsetWidth - 8))}px`;

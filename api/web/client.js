@@ -3,6 +3,7 @@
 const KEY = "pagewarden.key";
 const MOST_IMAGES = 96;
 const images = new Map();
+const films = new Map();
 
 /** What went wrong, as a sentence of the server. */
 export class Problem extends Error {
@@ -78,6 +79,19 @@ export async function pageImage(documentId, page, size) {
     url.then(URL.revokeObjectURL, () => {});
   }
   return coming;
+}
+
+/** Return where a film is played from: its address, or where a key is wanted its bytes, for a player sends no key. */
+export async function filmUrl(path) {
+  if (!sessionStorage.getItem(KEY)) return path;
+  if (!films.has(path)) {
+    for (const url of films.values()) url.then(URL.revokeObjectURL, () => {});
+    films.clear();
+    const coming = reach(path).then((response) => response.blob()).then((blob) => URL.createObjectURL(blob));
+    films.set(path, coming);
+    coming.catch(() => films.delete(path));
+  }
+  return films.get(path);
 }
 
 export function forgetImages() {

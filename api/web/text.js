@@ -1,4 +1,5 @@
-// A page as text: passages one below the other, and the quote found in them, however its white space was told.
+// A page as text: passages one below the other, and the quote found in them, however its white space was told;
+// and where a citation stands, in words.
 
 import { make } from "/web/dom.js";
 
@@ -22,3 +23,14 @@ function pattern(quote) {
   if (!words.length) return null;
   return new RegExp(words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("\\s+"));
 }
+
+/** A second of a film as people say it: mm:ss, with hours where it has any. */
+export function clock(seconds) {
+  const whole = Math.floor(seconds);
+  const two = (n) => String(n).padStart(2, "0");
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${two(minutes)}:${two(rest)}`;
+}
+
+/** Where a citation stands: its page, or of a film from when to when. */
+export const place = (cited) => cited.start_s == null ? `page ${cited.page_no}` : `${clock(cited.start_s)}–${clock(cited.end_s)}`;

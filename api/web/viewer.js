@@ -1,9 +1,9 @@
 // The page beside the answer: its image once, the regions as an overlay, so that a jump between citations loads nothing.
 // A page without an image is shown as its text, with the quote marked.
 
-import { get, pageImage } from "/web/client.js";
+import { filmUrl, get, pageImage } from "/web/client.js";
 import { byId, make } from "/web/dom.js";
-import { passages } from "/web/text.js";
+import { clock, passages, place } from "/web/text.js";
 
 const ZOOMS = [0.5, 0.75, 1, 1.25, 1.5, 2, 3];
 const documents = new Map();
@@ -24,6 +24,7 @@ export const isOpen = () => !byId("viewer").hidden;
 export const forget = (documentId) => { documents.delete(documentId); if (at.documentId === documentId) close(); };
 
 export function close() {
+  unplay();
   byId("viewer").hidden = true;
   document.body.classList.remove("with-page");
   at.documentId = null;
@@ -84,13 +85,16 @@ async function show(documentId, page, cited) {
   byId("v-which").textContent = at.which < 0
     ? `${at.citations.length} cited` : `citation ${at.citations[at.which].n} of ${at.citations.length}`;
   if (moved) mark([]);
+  unplay();
   quote(cited);
   const current = () => mine === turn;
   try {
     const held = await details(documentId);
     if (!current()) return;
     byId("v-name").textContent = held.name;
-    byId("v-page").textContent = `page ${page} of ${held.pages}`;
+    const scene = held.page_images.find((image) => image.no === page && image.start_s != null);
+    byId("v-page").textContent = scene ? `scene ${page} of ${held.pages} · ${place(scene)}` : `page ${page} of ${held.pages}`;
+    offer(held, scene, cited);
     if (pictured(held, page)) await showImage(held, page, cited, current);
     else await showText(held, page, cited, current);
     if (current()) thumbnails(held);
@@ -129,6 +133,47 @@ async function showText(held, page, cited, current) {
   const at = text.querySelector("mark");
   if (cited.n) at.prepend(make("b", {}, String(cited.n)));
   reveal(at);
+}
+
+/** Offer to play the film from where the citation begins, or its scene. */
+function offer(held, scene, cited) {
+  const button = byId("v-play");
+  button.hidden = !scene || !held.film;
+  if (button.hidden) return;
+  const from = cited?.start_s ?? scene.start_s;
+  button.textContent = `▶ Play from ${clock(from)}`;
+  button.onclick = () => play(held.film, from);
+}
+
+async function play(path, from) {
+  const mine = turn;
+  const film = byId("v-film");
+  const told = byId("v-play");
+  told.disabled = true;
+  try {
+    const url = await filmUrl(path);
+    if (mine !== turn) return;
+    film.onerror = () => { unplay(); told.hidden = false; told.textContent = "This film cannot be played here."; };
+    if (film.dataset.path !== path) { film.src = url; film.dataset.path = path; }
+    film.hidden = false;
+    byId("v-paper").hidden = true;
+    told.hidden = true;
+    film.currentTime = from;
+    await film.play().catch(() => {});
+  } catch (error) {
+    if (mine === turn) told.textContent = error.code === "not_found" ? "This film may not be played." : error.message;
+  } finally {
+    told.disabled = false;
+  }
+}
+
+function unplay() {
+  const film = byId("v-film");
+  byId("v-play").hidden = true;
+  if (film.hidden) return;
+  film.pause();
+  film.hidden = true;
+  byId("v-paper").hidden = false;
 }
 
 async function put(url, alt) {

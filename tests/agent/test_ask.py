@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from agent.records import Answer, Question, Released, Step, Turn
 from agent.run import GuardedAgent
 from agent.settings import AgentSettings
 from ingest.errors import ModelDown
-from ingest.records import Scope
+from ingest.records import Film, Scope
 from ingest.vision import Finding
 from tests.fakes import DOWN, SCOPE, FakeLibrary, FakeModel, FakeRails, a_chunk, a_document
 
@@ -390,6 +391,21 @@ async def test_a_page_as_text_goes_through_the_rails() -> None:
     assert await agent.passages(REPORT.id, 1, scope=SCOPE) == ()
     (table,) = await agent.passages(REPORT.id, 2, scope=SCOPE) or ()
     assert table.endswith("2024: [number]")
+
+
+async def test_a_film_is_played_only_where_the_rails_let_every_passage_of_it_pass(tmp_path: Path) -> None:
+    film = Film(path=tmp_path / "original.mp4", media_type="video/mp4", revision="r")
+    library = FakeLibrary(shelf=[(REPORT, [TABLE, PROSE])], films={REPORT.id: film})
+    assert await an_agent(library=library).film(REPORT.id, scope=SCOPE) == film
+    stopped = an_agent(rails=FakeRails(forbidden={"Marlow": "override"}), library=library)
+    assert await stopped.film(REPORT.id, scope=SCOPE) is None
+    masked = an_agent(rails=FakeRails(masks={"1,284": "[number]"}), library=library)
+    assert await masked.film(REPORT.id, scope=SCOPE) is None
+    agent, stranger = an_agent(library=library), Scope(tenant="other", collections=("default",))
+    assert await agent.film(REPORT.id, scope=SCOPE) == film
+    # The yes of a moment ago was not the stranger's.
+    assert await agent.film(REPORT.id, scope=stranger) is None
+    assert await agent.film("nothing", scope=SCOPE) is None
 
 
 async def test_an_absent_page_and_a_foreign_page_look_the_same() -> None:

@@ -25,6 +25,7 @@ GUARDED = {
     ("DELETE", "/v1/documents/{document_id}"),
     ("GET", "/v1/documents/{document_id}/pages/{page_no}"),
     ("GET", "/v1/documents/{document_id}/pages/{page_no}/text"),
+    ("GET", "/v1/documents/{document_id}/film"),
     ("POST", "/v1/search"),
     ("GET", "/v1/status"),
     ("GET", "/v1/threads"),

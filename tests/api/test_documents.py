@@ -12,7 +12,7 @@ from api.errors import KINDS
 from api.settings import ApiSettings
 from api.upload import label
 from ingest.errors import Locked, NoPageImage
-from ingest.records import Framing, Outcome
+from ingest.records import Film, Framing, Outcome
 from tests.api.conftest import Client
 from tests.api.test_schemas import check
 from tests.fakes import FakeAgent, FakeShelf, a_document
@@ -305,3 +305,35 @@ async def test_a_page_is_told_as_text(client: Client, agent: FakeAgent) -> None:
     check("page_text", told.json())
     assert told.json() == {"no": 1, "passages": ["Annual leave is 25 days.", "Parking is free."]}
     assert (absent.status_code, absent.json()["code"]) == (404, "not_found")
+
+
+async def test_a_film_is_played_from_any_byte_to_who_may_see_it(
+    client: Client, agent: FakeAgent, shelf: FakeShelf, tmp_path: Path
+) -> None:
+    path = tmp_path / "original.mp4"
+    path.write_bytes(bytes(range(200)))
+    agent.films[("default", HELD.id)] = Film(path=path, media_type="video/mp4", revision="r")
+    agent.films[("other", FOREIGN.id)] = Film(path=path, media_type="video/mp4", revision="r")
+    shelf.seconds[HELD.id] = {1: (0.0, 4.5)}
+    async with client() as http:
+        told = (await http.get(f"/v1/documents/{HELD.id}")).json()
+        whole = await http.get(told["film"])
+        part = await http.get(told["film"], headers={"range": "bytes=100-109"})
+        beyond = await http.get(told["film"], headers={"range": "bytes=900-"})
+        foreign = await http.get(f"/v1/documents/{FOREIGN.id}/film")
+        odd = await http.get("/v1/documents/..%2f..%2fx/film")
+    assert told["page_images"][0]["start_s"] == 0.0
+    assert told["page_images"][0]["end_s"] == 4.5
+    assert told["page_images"][1]["start_s"] is None
+    assert (whole.status_code, whole.headers["content-type"], len(whole.content)) == (200, "video/mp4", 200)
+    assert (part.status_code, part.content) == (206, bytes(range(100, 110)))
+    assert part.headers["content-range"] == "bytes 100-109/200"
+    assert beyond.status_code == 416
+    assert (foreign.status_code, odd.status_code) == (404, 404)
+    assert foreign.json()["detail"] == "There is no such document or page here."
+
+
+async def test_a_document_that_is_no_film_names_none(client: Client) -> None:
+    async with client() as http:
+        told = (await http.get(f"/v1/documents/{HELD.id}")).json()
+    assert told["film"] is None

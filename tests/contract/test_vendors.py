@@ -16,9 +16,11 @@ COMMON = {"anyio", "numpy", "pydantic", "pydantic_settings", "typing_extensions"
 #: Every other package from outside, and the files (or folders, with a slash) that may import it.
 OWNERS: dict[str, tuple[str, ...]] = {
     "PIL": ("ingest/", "api/benchmark/"),
+    "av": ("ingest/video.py",),
     "aiosqlite": ("agent/threads.py",),
     "charset_normalizer": ("ingest/charset.py",),
     "docutils": ("ingest/elements.py",),
+    "faster_whisper": ("ingest/speech.py",),
     "fastapi": ("api/",),
     "filelock": ("ingest/weights.py", "api/wiring.py"),
     "httpx": ("ingest/weights.py",),

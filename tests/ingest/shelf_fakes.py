@@ -48,6 +48,10 @@ class FakeReader:
     has_image: bool = True
     png: bytes = b""
 
+    def version_of(self, source: Source) -> str:
+        """Read every file alike."""
+        return self.version
+
     async def read_alone(
         self,
         source: Source,
