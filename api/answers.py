@@ -5,7 +5,7 @@ Only links that are minted here, from a citation's own ids and boxes, ever stand
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agent.records import Answer, Citation, Released, Sentence
@@ -26,21 +26,31 @@ def boxes_query(boxes: Sequence[Box]) -> str:
     return ";".join(",".join(f"{side:.4g}" for side in corners) for corners in sides)
 
 
-def page_link(citation: Citation, *, base: str) -> str:
-    """Return the address of the cited page with its regions drawn.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """Mints the addresses of cited pages for one caller."""
 
-    The fragment keeps two citations of one place apart for clients that group by address.
-    ."""
-    query = boxes_query(citation.boxes)
-    page = f"{base.rstrip('/')}/v1/documents/{citation.document_id}/pages/{citation.page_no}"
-    return f"{page}{'?boxes=' + query if query else ''}#cite-{citation.n}"
+    base: str
+    #: Makes the pass for (document id, page); None where pages are shown without a key.
+    seal: Callable[[str, int], str] | None = None
+
+    def page(self, citation: Citation) -> str:
+        """Return the address of the cited page with its regions drawn.
+
+        The fragment keeps two citations of one place apart for clients that group by address.
+        """
+        fields = [f"boxes={query}"] if (query := boxes_query(citation.boxes)) else []
+        if self.seal is not None:
+            fields.append(f"pass={self.seal(citation.document_id, citation.page_no)}")
+        page = f"{self.base.rstrip('/')}/v1/documents/{citation.document_id}/pages/{citation.page_no}"
+        return f"{page}{'?' + '&'.join(fields) if fields else ''}#cite-{citation.n}"
 
 
 @dataclass(slots=True)
 class Telling:
     """An answer as it is told, sentence by sentence, with where each sentence stands in the text."""
 
-    base: str
+    links: Links
     text: str = ""
     _citations: dict[int, Citation] = field(default_factory=dict)
     _placed: list[tuple[int, int, Sentence]] = field(default_factory=list)
@@ -68,7 +78,7 @@ class Telling:
                     "start_index": start,
                     "end_index": end,
                     "title": f"{cited.name}, p. {cited.page_no}",
-                    "url": page_link(cited, base=self.base),
+                    "url": self.links.page(cited),
                 },
             }
             for start, end, sentence in self._placed

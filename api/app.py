@@ -12,6 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from api import chat, documents, search, status, threads
+from api.auth import open_doorkeeper
 from api.edge import Edge, error_body, error_headers
 from api.errors import Problem
 from api.house import House
@@ -26,6 +27,7 @@ def create_app(house: House, *, settings: ApiSettings, instance: str = "") -> Fa
     # The bundled documentation pages load scripts from a CDN; the OpenAPI document itself stays.
     app = FastAPI(title="Pagewarden", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.house, app.state.settings, app.state.instance = house, settings, instance
+    app.state.doorkeeper = open_doorkeeper(settings, house.shelf)
     for part in (chat, documents, search, status, threads):
         app.include_router(part.router)
     app.add_api_route("/", _page, include_in_schema=False)

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -17,12 +18,13 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
 from agent.records import Answer, Question, Released, Step, Turn
-from api.answers import Telling
-from api.auth import HTTP, Caller
+from api.answers import Links, Telling
+from api.auth import HTTP, Caller, Doorkeeper, Identity, Who
 from api.errors import BadRequest, NotFound
+from api.passes import sealer
 from api.schemas import answer_out, citation_out
 from api.settings import ApiSettings
-from api.sse import EventStream, unless_gone
+from api.sse import EventStream, Watch, unless_gone
 from ingest.records import Scope
 
 if TYPE_CHECKING:
@@ -91,19 +93,36 @@ async def model(name: str, caller: Caller) -> dict[str, object]:
 
 
 @router.post("/v1/chat/completions")
-async def completions(asked: ChatRequest, request: Request, caller: Caller) -> Response:
+async def completions(asked: ChatRequest, request: Request, who: Who) -> Response:
     """Answer the last user message from the documents; JSON, or server-sent events with `stream`."""
     _known(asked.model)
-    question = question_of(asked, caller, reads=request.headers.get("accept-language", ""))
+    question = question_of(asked, who.scope, reads=request.headers.get("accept-language", ""))
     agent: Agent = request.app.state.house.agent
     settings: ApiSettings = request.app.state.settings
-    base = settings.public_url or str(request.base_url)
+    links = await links_of(request, who)
     if asked.stream:
         usage = asked.stream_options is not None and asked.stream_options.include_usage
-        chunks = _chunks(agent, question, base=base, usage=usage)
-        return EventStream(chunks, heartbeat_s=settings.heartbeat_s)
-    told = await unless_gone(request.receive, lambda: _whole(agent, question, base=base))
+        chunks = _chunks(agent, question, links=links, usage=usage)
+        return EventStream(chunks, heartbeat_s=settings.heartbeat_s, watch=watch_over(request, who))
+    told = await unless_gone(request.receive, lambda: _whole(agent, question, links=links))
     return Response(status_code=499) if told is None else JSONResponse(told)
+
+
+async def links_of(request: Request, who: Identity) -> Links:
+    """Return what mints links for a caller: with passes, unless this machine needs no key."""
+    settings: ApiSettings = request.app.state.settings
+    door: Doorkeeper = request.app.state.doorkeeper
+    base = settings.public_url or str(request.base_url)
+    if who.id == "owner" and door.keyless:
+        return Links(base=base)
+    return Links(base=base, seal=await sealer(door, who, lasts_s=settings.page_link_s))
+
+
+def watch_over(request: Request, who: Identity) -> Watch:
+    """Return the watch over a caller's open stream."""
+    door: Doorkeeper = request.app.state.doorkeeper
+    settings: ApiSettings = request.app.state.settings
+    return Watch(still=lambda: door.still(who), every_s=settings.recheck_s)
 
 
 def question_of(asked: ChatRequest, caller: Scope, *, reads: str = "") -> Question:
@@ -120,12 +139,7 @@ def question_of(asked: ChatRequest, caller: Scope, *, reads: str = "") -> Questi
         if message.role in ("user", "assistant") and text
     )
     own = asked.pagewarden or Narrowing()
-    scope = Scope(
-        tenant=caller.tenant,
-        collections=caller.collections,
-        groups=caller.groups,
-        documents=None if own.documents is None else tuple(own.documents),
-    )
+    scope = replace(caller, documents=None if own.documents is None else tuple(own.documents))
     return Question(
         text=texts[-1],
         scope=scope,
@@ -154,8 +168,8 @@ def _text_of(message: ChatMessage, place: int) -> str:
     return "\n".join(part.text or "" for part in message.content)
 
 
-async def _whole(agent: Agent, question: Question, *, base: str) -> dict[str, object]:
-    telling = Telling(base)
+async def _whole(agent: Agent, question: Question, *, links: Links) -> dict[str, object]:
+    telling = Telling(links)
     answer: Answer | None = None
     async with aclosing(agent.ask(question)) as events:
         async for event in events:
@@ -181,10 +195,10 @@ async def _whole(agent: Agent, question: Question, *, base: str) -> dict[str, ob
 
 
 async def _chunks(
-    agent: Agent, question: Question, *, base: str, usage: bool
+    agent: Agent, question: Question, *, links: Links, usage: bool
 ) -> AsyncGenerator[dict[str, object], None]:
     head = _head("chat.completion.chunk")
-    telling = Telling(base)
+    telling = Telling(links)
     yield head | _choice({"role": "assistant", "content": ""})
     async with aclosing(agent.ask(question)) as events:
         async for event in events:

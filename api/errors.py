@@ -2,11 +2,12 @@
 
 ApiError               .code .detail
 ├── Unauthorized       no key, or a wrong one
-├── Forbidden          a foreign origin or host name
+├── Forbidden          a foreign origin or host name, or a role that is not enough
 ├── NotFound           absent and not allowed look the same
 ├── BadRequest         the request does not fit
 ├── Oversized          the request is over a limit
 ├── BadRow             a line of a file of rows does not fit
+├── ProviderDown       the sign-in provider does not answer
 └── PortInUse          somebody listens there already
 """
 
@@ -40,7 +41,7 @@ class Unauthorized(ApiError):
 
 
 class Forbidden(ApiError):
-    """A foreign origin or host name."""
+    """A foreign origin or host name, or a role that is not enough."""
 
     code = "forbidden"
 
@@ -67,6 +68,12 @@ class BadRow(ApiError):
     """A line of a file of rows does not fit; nothing of the file was used."""
 
     code = "bad_row"
+
+
+class ProviderDown(ApiError):
+    """The sign-in provider does not answer; trying again later helps."""
+
+    code = "provider_down"
 
 
 class PortInUse(ApiError):
@@ -122,6 +129,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "startup": Kind(title="The process is not safe to run", status=500, exit=1),
         "unauthorized": Kind(title="A key is needed", status=401, exit=4),
         "forbidden": Kind(title="Not from here", status=403, exit=3),
+        "provider_down": Kind(title="The sign-in provider does not answer", status=503, exit=4),
         "not_found": Kind(title="Not found", status=404, exit=3),
         "method_not_allowed": Kind(title="Method not allowed", status=405, exit=2),
         "bad_request": Kind(title="The request does not fit", status=400, exit=2),

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from agent.records import Answer, Citation, Kind, SearchResult, Turn, WrittenBy
+from api.keys import Role
 from ingest.records import (
     Box,
     Document,
@@ -327,6 +328,41 @@ class PolicyOut(Told):
     refusal: dict[str, dict[str, str]]
 
 
+class AllowanceOut(Told):
+    """How much a caller may have; null: as much as the settings say."""
+
+    requests_a_minute: int | None
+    tokens_a_day: int | None
+    pages_a_day: int | None
+    storage_bytes: int | None
+    streams: int | None
+
+
+class KeyOut(Told):
+    """An API key; `key` is the key itself, told once, when it is made."""
+
+    id: str
+    name: str
+    tenant: str
+    role: Role
+    groups: list[str]
+    #: null: every collection of the tenant, and new ones.
+    collections: list[str] | None
+    allowance: AllowanceOut
+    created_at: float
+    expires_at: float | None
+    ended_at: float | None
+    follows: str | None
+    suspended: bool
+    key: str | None = None
+
+
+class KeysOut(Told):
+    """The keys of a home, revoked ones too."""
+
+    keys: list[KeyOut]
+
+
 class ProblemOut(BaseModel):
     """An RFC 9457 problem; `code` is stable, `detail` says what to do."""
 
@@ -487,6 +523,8 @@ PUBLISHED: dict[str, type[BaseModel]] = {
     "policy": PolicyOut,
     "policy_check": CheckedOut,
     "policy_explain": ExplainedOut,
+    "key": KeyOut,
+    "keys": KeysOut,
     "problem": ProblemOut,
 }
 

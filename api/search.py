@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Request
@@ -9,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth import HTTP, Caller
 from api.schemas import HitsOut, hits_out
-from ingest.records import Scope
 
 if TYPE_CHECKING:
     from agent.run import Agent
@@ -31,10 +31,5 @@ class SearchRequest(BaseModel):
 async def search(asked: SearchRequest, request: Request, caller: Caller) -> HitsOut:
     """Find passages; a rail that says no leaves its code in `reason`."""
     agent: Agent = request.app.state.house.agent
-    scope = Scope(
-        tenant=caller.tenant,
-        collections=caller.collections,
-        groups=caller.groups,
-        documents=None if asked.documents is None else tuple(asked.documents),
-    )
+    scope = replace(caller, documents=None if asked.documents is None else tuple(asked.documents))
     return hits_out(await agent.search(asked.query, scope=scope, limit=asked.limit, channel=HTTP))

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import add, ask, doctor, evaluate, models, policy, read, rm, search, serve, status, threads
+from api.cli import add, ask, doctor, evaluate, keys, models, policy, read, rm, search, serve, status, threads
 from api.startup import prepare
 
 app = typer.Typer(
@@ -45,6 +45,7 @@ app.command("rm")(rm.rm)
 app.command("threads")(threads.threads)
 app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
+app.add_typer(keys.app, name="keys")
 app.command("doctor")(doctor.doctor)
 app.command("eval")(evaluate.evaluate)
 
