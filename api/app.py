@@ -16,6 +16,8 @@ from api.auth import open_doorkeeper
 from api.edge import Edge, error_body, error_headers
 from api.errors import Problem
 from api.house import House
+from api.ledger import Ledger
+from api.limits import Limits
 from api.settings import ApiSettings
 
 WEB = Path(__file__).resolve().parent / "web"
@@ -27,6 +29,8 @@ def create_app(house: House, *, settings: ApiSettings, instance: str = "") -> Fa
     # The bundled documentation pages load scripts from a CDN; the OpenAPI document itself stays.
     app = FastAPI(title="Pagewarden", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.house, app.state.settings, app.state.instance = house, settings, instance
+    app.state.ledger = Ledger(settings.home / "ledger.sqlite")
+    app.state.limits = Limits(settings, app.state.ledger, house.shelf)
     app.state.doorkeeper = open_doorkeeper(settings, house.shelf)
     for part in (chat, documents, search, status, threads):
         app.include_router(part.router)

@@ -21,6 +21,7 @@ from fastapi import Depends, Request
 from api.errors import Forbidden, Unauthorized
 from api.house import Shelf
 from api.keys import PREFIX, Allowance, Key, Keys, Role
+from api.limits import Limits
 from api.settings import GROUP, NAME, ApiSettings, is_loopback
 from ingest.records import Scope
 
@@ -200,7 +201,8 @@ async def authorize(request: Request) -> Identity:
     wanted = POLICY[asked]
     if wanted is not None and not identity.at_least(wanted):
         raise Forbidden(f"This is for {wanted}s; your key is a {identity.role}'s.")
-    request.state.identity = identity
+    limits: Limits = request.app.state.limits
+    request.state.rate = await limits.request(identity)
     return identity
 
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from api.auth import HTTP, Caller, Doorkeeper, Identity, Who, authorize
 from api.errors import BadRequest, NotFound, Problem
 from api.house import House
+from api.limits import Limits
 from api.passes import FIELD, admit
 from api.schemas import (
     DocumentPagesOut,
@@ -66,6 +67,8 @@ async def add(request: Request, who: Who) -> Response:
         collection, groups = place_of(inbox.fields, who, settings)
         if not inbox.uploads:
             raise BadRequest("No file came: send each in a field named 'file', with a file name.")
+        limits: Limits = request.app.state.limits
+        await limits.adding(who, size=sum(upload.path.stat().st_size for upload in inbox.uploads))
         outcomes = [
             outcome_out(
                 await house.shelf.add(
@@ -78,6 +81,8 @@ async def add(request: Request, who: Who) -> Response:
             )
             for upload in inbox.uploads
         ]
+        fresh = sum(o.pages for o in outcomes if o.outcome in ("added", "updated"))
+        await limits.added(who, pages=fresh)
     return _told(outcomes, request.state.request_id)
 
 

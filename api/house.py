@@ -60,6 +60,10 @@ class Shelf(Protocol):
         """Return the collections of a tenant."""
         ...
 
+    async def stored(self, *, tenant: str) -> int:
+        """Return the bytes that a tenant's documents hold: for limits, never for a caller."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:

@@ -9,29 +9,24 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal, TypeVar
-
-import anyio.to_thread
+from typing import Literal
 
 from api.errors import BadRequest, NotFound
+from api.store import Store
 
-T = TypeVar("T")
 Role = Literal["reader", "editor", "admin"]
 
 #: What every key begins with, so that scanners of leaked secrets and people know it.
 PREFIX = "pw_"
 _FORM = re.compile(r"pw_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _SCHEMA = 1
-_WAIT_S = 10.0
 _TABLES = """
 CREATE TABLE keys (
     id TEXT PRIMARY KEY, hash BLOB NOT NULL, name TEXT NOT NULL, tenant TEXT NOT NULL, role TEXT NOT NULL,
@@ -95,7 +90,7 @@ class Keys:
     """The keys of one home. It holds no connection: whatever changed them last is what counts."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self._path, self._clock = path, clock
+        self._store, self._clock = Store(path, _TABLES, version=_SCHEMA), clock
 
     async def create(
         self,
@@ -121,7 +116,7 @@ class Keys:
             created_at=now,
             expires_at=None if lasts_s is None else now + lasts_s,
         )
-        return key, await self._run(lambda c: self._insert(c, key))
+        return key, await self._store.write(lambda c: self._insert(c, key))
 
     async def rotate(self, id_or_name: str, *, grace_s: float) -> tuple[Key, str]:
         """Make a key like an old one, which works for `grace_s` more. Raises NotFound."""
@@ -137,7 +132,7 @@ class Keys:
             connection.execute("UPDATE keys SET ended_at = ? WHERE id = ?", (now + grace_s, old.id))
             return fresh, self._insert(connection, fresh, replaces=old.id)
 
-        return await self._run(renew)
+        return await self._store.write(renew)
 
     async def revoke(self, id_or_name: str) -> Key:
         """End a key now. Raises NotFound."""
@@ -148,7 +143,7 @@ class Keys:
             connection.execute("UPDATE keys SET ended_at = ? WHERE id = ?", (now, key.id))
             return key
 
-        return await self._run(end)
+        return await self._store.write(end)
 
     async def suspend(self, who: str, *, suspended: bool) -> None:
         """Shut a caller out, or let it in again: "key-ID" or "user-ID", as usage and audit name it."""
@@ -157,17 +152,17 @@ class Keys:
             if suspended
             else "DELETE FROM suspended WHERE who = ?"
         )
-        await self._run(lambda c: c.execute(query, (who,)))
+        await self._store.write(lambda c: c.execute(query, (who,)))
 
     async def is_suspended(self, who: str) -> bool:
         """Say whether a caller is shut out."""
         query = "SELECT 1 FROM suspended WHERE who = ?"
-        return bool(await self._read(lambda c: c.execute(query, (who,)).fetchone(), None))
+        return bool(await self._store.read(lambda c: c.execute(query, (who,)).fetchone(), None))
 
     async def all(self) -> list[Key]:
         """List the keys, the newest first; revoked ones too."""
         query = f"SELECT {_KEY}, {_SUSPENDED} FROM keys ORDER BY created_at DESC, id"
-        return await self._read(lambda c: [_key(row) for row in c.execute(query).fetchall()], [])
+        return await self._store.read(lambda c: [_key(row) for row in c.execute(query).fetchall()], [])
 
     async def opened_by(self, token: str) -> Key | None:
         """Return the key that `token` is, if it works now."""
@@ -175,7 +170,7 @@ class Keys:
         if form is None:
             return None
         query = f"SELECT {_KEY}, {_SUSPENDED}, hash FROM keys WHERE id = ?"
-        row = await self._read(lambda c: c.execute(query, (form[1],)).fetchone(), None)
+        row = await self._store.read(lambda c: c.execute(query, (form[1],)).fetchone(), None)
         # Compared also where there is no such key, so that the time does not tell.
         kept = row[-1] if row else bytes(32)
         fits = hmac.compare_digest(kept, _hash(token))
@@ -185,7 +180,7 @@ class Keys:
     async def by_id(self, key_id: str) -> Key | None:
         """Return a key that works now: for what was signed in its name, never for a caller."""
         query = f"SELECT {_KEY}, {_SUSPENDED} FROM keys WHERE id = ?"
-        row = await self._read(lambda c: c.execute(query, (key_id,)).fetchone(), None)
+        row = await self._store.read(lambda c: c.execute(query, (key_id,)).fetchone(), None)
         key = _key(row) if row else None
         return key if key is not None and key.works(self._clock()) else None
 
@@ -199,7 +194,7 @@ class Keys:
             row = connection.execute("SELECT secret FROM secrets WHERE purpose = ?", (purpose,)).fetchone()
             return bytes(row[0])
 
-        return await self._run(kept)
+        return await self._store.write(kept)
 
     def _insert(self, connection: sqlite3.Connection, key: Key, *, replaces: str = "") -> str:
         now = self._clock()
@@ -230,55 +225,8 @@ class Keys:
         )
         return token
 
-    async def _read(self, call: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        """Look without making a file where there is none."""
-        if not self._path.exists():
-            return otherwise
-        return await self._run(call)
-
-    async def _run(self, call: Callable[[sqlite3.Connection], T]) -> T:
-        return await anyio.to_thread.run_sync(self._alone, call)
-
-    def _alone(self, call: Callable[[sqlite3.Connection], T]) -> T:
-        with _opened(self._path) as connection:
-            return call(connection)
-
 
 _SUSPENDED = "EXISTS (SELECT 1 FROM suspended WHERE who IN ('key-' || id, 'key-' || coalesce(follows, id)))"
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the file, made for this user alone; what is done in it is one transaction."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
-    try:
-        if connection.execute("PRAGMA user_version").fetchone()[0] != _SCHEMA:
-            _make(connection)
-        connection.execute("BEGIN")
-        try:
-            yield connection
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
-    finally:
-        connection.close()
-
-
-def _make(connection: sqlite3.Connection) -> None:
-    """Make the tables; two processes may try at once, hence the lock before the second look."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            for statement in filter(str.strip, _TABLES.split(";")):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {_SCHEMA}")
-    finally:
-        connection.execute("COMMIT")
 
 
 def _found(connection: sqlite3.Connection, id_or_name: str, now: float) -> Key:

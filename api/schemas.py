@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,6 +30,8 @@ from ingest.records import (
     ReadOutcome,
 )
 
+#: Mints the address of a citation's page.
+Link = Callable[[Citation], str]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -51,6 +53,8 @@ class CitationOut(Told):
     end_s: float | None
     quote: str
     score: float
+    #: Where the page is shown with its regions, signed where a key is needed; null on the command line.
+    url: str | None = None
 
 
 class SentenceOut(Told):
@@ -376,8 +380,8 @@ class ProblemOut(BaseModel):
     request_id: str | None = None
 
 
-def citation_out(citation: Citation) -> CitationOut:
-    """Show a citation; the chunk's id stays inside."""
+def citation_out(citation: Citation, *, link: Link | None = None) -> CitationOut:
+    """Show a citation, with its address where there is one; the chunk's id stays inside."""
     return CitationOut(
         n=citation.n,
         document_id=citation.document_id,
@@ -388,16 +392,17 @@ def citation_out(citation: Citation) -> CitationOut:
         end_s=citation.end_s,
         quote=citation.quote,
         score=citation.score,
+        url=None if link is None else link(citation),
     )
 
 
-def answer_out(answer: Answer) -> AnswerOut:
+def answer_out(answer: Answer, *, link: Link | None = None) -> AnswerOut:
     """Show an answer."""
     return AnswerOut(
         kind=answer.kind,
         text=answer.text,
         sentences=[SentenceOut(text=s.text, citations=list(s.citations)) for s in answer.sentences],
-        citations=[citation_out(c) for c in answer.citations],
+        citations=[citation_out(c, link=link) for c in answer.citations],
         reason=answer.reason,
         dropped=answer.dropped,
         written_by=answer.written_by,
@@ -406,16 +411,16 @@ def answer_out(answer: Answer) -> AnswerOut:
         trace_id=answer.trace_id,
         confidence=answer.confidence,
         searched=list(answer.searched),
-        nearest=[citation_out(c) for c in answer.nearest],
+        nearest=[citation_out(c, link=link) for c in answer.nearest],
         steps=[StepOut(node=s.node, label=s.label, ms=s.ms, facts=dict(s.facts)) for s in answer.steps],  # type: ignore[arg-type]
     )
 
 
-def hits_out(found: SearchResult) -> HitsOut:
+def hits_out(found: SearchResult, *, link: Link | None = None) -> HitsOut:
     """Show what a search found."""
     pairs = zip(found.citations, found.hits, strict=True)
     return HitsOut(
-        hits=[HitOut(**citation_out(c).model_dump(), text=hit.chunk.text) for c, hit in pairs],
+        hits=[HitOut(**citation_out(c, link=link).model_dump(), text=hit.chunk.text) for c, hit in pairs],
         reason=found.refusal,
     )
 

@@ -133,6 +133,28 @@ class ApiSettings(BaseSettings):
     """How long the signed link of a cited page works for callers with a key, seconds."""
     recheck_s: Annotated[float, Field(gt=0, le=10)] = 0.5
     """How often an open stream looks whether its caller may still listen, seconds."""
+    requests_a_minute: Annotated[int | None, Field(ge=1)] = None
+    """Requests that each caller may make in a minute; None: as many as it likes. A key may say otherwise."""
+    tenant_requests_a_minute: Annotated[int | None, Field(ge=1)] = None
+    """The same for all callers of a tenant together."""
+    user_requests_a_minute: Annotated[int | None, Field(ge=1)] = None
+    """Questions a minute of each `user` that a client names in its requests."""
+    tokens_a_day: Annotated[int | None, Field(ge=1)] = None
+    """Tokens (four bytes each) that each caller may ask and be answered in a day."""
+    tenant_tokens_a_day: Annotated[int | None, Field(ge=1)] = None
+    """The same for all callers of a tenant together."""
+    pages_a_day: Annotated[int | None, Field(ge=1)] = None
+    """Pages that each caller may add in a day."""
+    tenant_pages_a_day: Annotated[int | None, Field(ge=1)] = None
+    """The same for all callers of a tenant together."""
+    tenant_storage_bytes: Annotated[int | None, Field(ge=1)] = None
+    """Bytes that the documents of a tenant may hold together."""
+    max_streams: Annotated[int, Field(ge=1)] = 256
+    """Answers that are given at once; more are told to come again."""
+    streams_each: Annotated[int | None, Field(ge=1)] = None
+    """Answers at once for each caller."""
+    limits_store: str = "memory://"
+    """Where requests are counted: in this process, or for many in "redis://…" (wants the package redis)."""
     heartbeat_s: Annotated[float, Field(gt=0)] = 15.0
     """Silence on a stream after which a comment line is sent, so that proxies keep it open."""
 

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.errors import Unauthorized
+from api.limits import Slot
 
 T = TypeVar("T")
 
@@ -45,15 +46,23 @@ class EventStream(Response):
         heartbeat_s: float,
         named: bool = False,
         watch: Watch | None = None,
+        slot: Slot | None = None,
     ) -> None:
         super().__init__(headers={"x-accel-buffering": "no", "cache-control": "no-store"})
         del self.headers["content-length"]
         self._events = events
         self._heartbeat_s = heartbeat_s
-        self._named, self._watch = named, watch
+        self._named, self._watch, self._slot = named, watch, slot
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the events end or the caller is gone."""
+        """Send until the events end or the caller is gone; then give the slot back."""
+        try:
+            await self._tell(receive, send)
+        finally:
+            if self._slot is not None:
+                self._slot.release()
+
+    async def _tell(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         turn = anyio.Lock()
 

@@ -293,6 +293,9 @@ class _Shelf:
     async def collections(self, *, tenant: str) -> tuple[str, ...]:
         return await self._registry.collections(tenant=tenant)
 
+    async def stored(self, *, tenant: str) -> int:
+        return await self._registry.stored(tenant=tenant)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Readiness:

@@ -489,6 +489,10 @@ class FakeShelf:
         """List the documents of the scope."""
         return sorted((d for d in self.held.values() if scope.allows(d)), key=lambda d: d.name)
 
+    async def stored(self, *, tenant: str) -> int:
+        """Count a byte a document."""
+        return sum(d.bytes for d in self.held.values() if d.tenant == tenant)
+
     async def collections(self, *, tenant: str) -> tuple[str, ...]:
         """Return the collections in use."""
         return tuple(sorted({d.collection for d in self.held.values() if d.tenant == tenant}))

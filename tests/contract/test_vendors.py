@@ -26,6 +26,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "huggingface_hub": ("ingest/weights.py",),
     "joserfc": ("api/tokens.py",),
     "langgraph": ("agent/",),
+    "limits": ("api/limits.py",),
     "llama_index": ("ingest/chunk.py",),
     "lxml": ("ingest/elements.py",),
     "markdown": ("ingest/elements.py",),
