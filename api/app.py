@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from api import chat, documents, search, status, threads
+from api import chat, documents, responses, search, status, threads
 from api.auth import open_doorkeeper
 from api.edge import Edge, error_body, error_headers
 from api.errors import Problem
@@ -32,7 +32,7 @@ def create_app(house: House, *, settings: ApiSettings, instance: str = "") -> Fa
     app.state.ledger = Ledger(settings.home / "ledger.sqlite")
     app.state.limits = Limits(settings, app.state.ledger, house.shelf)
     app.state.doorkeeper = open_doorkeeper(settings, house.shelf)
-    for part in (chat, documents, search, status, threads):
+    for part in (chat, documents, responses, search, status, threads):
         app.include_router(part.router)
     app.add_api_route("/", _page, include_in_schema=False)
     app.mount("/web", StaticFiles(directory=WEB))

@@ -43,6 +43,7 @@ POLICY: Mapping[tuple[str, str], Role | None] = MappingProxyType(
         ("GET", "/v1/models"): "reader",
         ("GET", "/v1/models/{name}"): "reader",
         ("POST", "/v1/chat/completions"): "reader",
+        ("POST", "/v1/responses"): "reader",
         ("GET", "/v1/documents"): "reader",
         ("POST", "/v1/documents"): "editor",
         ("GET", "/v1/documents/{document_id}"): "reader",

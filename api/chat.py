@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -112,8 +112,8 @@ async def model(name: str, caller: Caller) -> dict[str, object]:
 async def completions(asked: ChatRequest, request: Request, who: Who) -> Response:
     """Answer the last user message from the documents; JSON, or server-sent events with `stream`."""
     scope = scope_of(asked.model, who.scope)
-    question = question_of(asked, scope, reads=request.headers.get("accept-language", ""))
     own = asked.pagewarden or Narrowing()
+    question = question_of(asked.messages, scope, own, reads=request.headers.get("accept-language", ""))
     asking = await begin(
         request, who, question, cut=asked.cut, markdown=own.links == "markdown", user=asked.user
     )
@@ -128,20 +128,21 @@ async def completions(asked: ChatRequest, request: Request, who: Who) -> Respons
     return Response(status_code=499) if told is None else JSONResponse(told)
 
 
-def question_of(asked: ChatRequest, caller: Scope, *, reads: str = "") -> Question:
+def question_of(
+    messages: Sequence[ChatMessage], caller: Scope, own: Narrowing, *, reads: str = ""
+) -> Question:
     """Read the messages: the last is the question, the user's and assistant's before it are history.
 
     `reads` is an Accept-Language header: it words refusals, and nothing else.
     """
-    texts = [_text_of(message, place) for place, message in enumerate(asked.messages)]
-    if asked.messages[-1].role != "user" or not texts[-1].strip():
+    texts = [_text_of(message, place) for place, message in enumerate(messages)]
+    if messages[-1].role != "user" or not texts[-1].strip():
         raise BadRequest("The last message must be the user's, with a question in it.", param="messages")
     history = tuple(
         Turn(role=message.role, text=text)
-        for message, text in zip(asked.messages[:-1], texts[:-1], strict=True)
+        for message, text in zip(messages[:-1], texts[:-1], strict=True)
         if message.role in ("user", "assistant") and text
     )
-    own = asked.pagewarden or Narrowing()
     scope = replace(caller, documents=None if own.documents is None else tuple(own.documents))
     return Question(
         text=texts[-1],

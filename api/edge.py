@@ -29,7 +29,8 @@ MAX_BODY_BYTES = 1024 * 1024
 BODY_TIMEOUT_S = 30.0
 UPLOADS = "/v1/documents"
 #: These routes speak OpenAI's dialect, errors too.
-OPENAI = ("/v1/chat/", "/v1/models")
+RESPONSES = "/v1/responses"
+OPENAI = ("/v1/chat/", "/v1/models", RESPONSES)
 
 HEADERS = {
     "content-security-policy": (
@@ -84,9 +85,7 @@ class Edge:
             if begun is None:
                 await _refuse(scope["path"], problem, answer)
             elif begun.startswith("text/event-stream"):
-                # OpenAI's error chunk; the stream then ends without a finish reason and without [DONE].
-                last = f"data: {json.dumps(problem.as_openai())}\n\n".encode()
-                await send({"type": "http.response.body", "body": last})
+                await send({"type": "http.response.body", "body": _last_event(scope["path"], problem)})
             else:
                 raise
 
@@ -154,6 +153,15 @@ def error_body(path: str, problem: Problem) -> tuple[bytes, str]:
     if path.startswith(OPENAI):
         return json.dumps(problem.as_openai()).encode(), "application/json"
     return json.dumps(problem.as_problem()).encode(), "application/problem+json"
+
+
+def _last_event(path: str, problem: Problem) -> bytes:
+    """Return OpenAI's error chunk; the stream then ends without a finish reason and without [DONE]."""
+    told = problem.as_openai()
+    if not path.startswith(RESPONSES):
+        return f"data: {json.dumps(told)}\n\n".encode()
+    named = {"type": "error", "code": problem.code, "message": problem.detail, "param": problem.param}
+    return f"event: error\ndata: {json.dumps(named | {'sequence_number': -1})}\n\n".encode()
 
 
 def error_headers(problem: Problem) -> dict[str, str]:
