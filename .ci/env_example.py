@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import sys
 import textwrap
 from pathlib import Path
@@ -47,6 +48,8 @@ def shown(value: Any) -> str:
     """Write a default as the environment would hold it; nothing for None and for what is computed."""
     if value is None or repr(value) == "PydanticUndefined" or isinstance(value, SecretStr):
         return ""
+    if isinstance(value, tuple | frozenset):
+        return json.dumps(sorted(value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -35,7 +35,7 @@ class Agent(Protocol):
         ...
 
     async def threads(self, *, scope: Scope) -> list[str]:
-        """List the conversations of the caller's tenant."""
+        """List the conversations of the caller."""
         ...
 
     async def thread(self, thread_id: str, *, scope: Scope) -> tuple[Turn, ...]:
@@ -186,8 +186,10 @@ class GuardedAgent:
         return SearchResult(hits=hits, citations=citations)
 
     async def threads(self, *, scope: Scope) -> list[str]:
-        """List the conversations of the caller's tenant."""
-        return [] if self._threads is None else await self._threads.names(tenant=scope.tenant)
+        """List the conversations of the caller."""
+        if self._threads is None:
+            return []
+        return await self._threads.names(tenant=scope.tenant, owner=scope.owner)
 
     async def thread(self, thread_id: str, *, scope: Scope) -> tuple[Turn, ...]:
         """Return a conversation's turns as the caller may read them now, () where there is none.
@@ -311,5 +313,5 @@ class GuardedAgent:
 
 
 def _owned(thread_id: str, scope: Scope) -> str:
-    """Return the stored name of a thread: tenants share the store, never a thread."""
-    return f"{scope.tenant}/{thread_id}"
+    """Return the stored name of a thread: tenants and callers share the store, never a thread."""
+    return "/".join(filter(None, (scope.tenant, scope.owner, thread_id)))

@@ -92,10 +92,11 @@ class Threads:
                 "Delete it and start anew."
             ) from error
 
-    async def names(self, *, tenant: str) -> list[str]:
-        """List a tenant's threads, by name."""
+    async def names(self, *, tenant: str, owner: str = "") -> list[str]:
+        """List the threads of one owner of a tenant, by name."""
+        prefix = f"{tenant}/{owner}/" if owner else f"{tenant}/"
         rows = await self._rows("SELECT DISTINCT thread_id FROM checkpoints ORDER BY thread_id")
-        owned = [row.removeprefix(f"{tenant}/") for row in rows if row.startswith(f"{tenant}/")]
+        owned = [row.removeprefix(prefix) for row in rows if row.startswith(prefix)]
         return [name for name in owned if "/" not in name]
 
     async def tidy(self, thread_id: str) -> None:

@@ -11,10 +11,13 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from api import chat, documents, search, status, threads
+from api import chat, documents, responses, search, status, threads
+from api.auth import open_doorkeeper
 from api.edge import Edge, error_body, error_headers
 from api.errors import Problem
 from api.house import House
+from api.ledger import Ledger
+from api.limits import Limits
 from api.settings import ApiSettings
 
 WEB = Path(__file__).resolve().parent / "web"
@@ -26,7 +29,10 @@ def create_app(house: House, *, settings: ApiSettings, instance: str = "") -> Fa
     # The bundled documentation pages load scripts from a CDN; the OpenAPI document itself stays.
     app = FastAPI(title="Pagewarden", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.house, app.state.settings, app.state.instance = house, settings, instance
-    for part in (chat, documents, search, status, threads):
+    app.state.ledger = Ledger(settings.home / "ledger.sqlite")
+    app.state.limits = Limits(settings, app.state.ledger, house.shelf)
+    app.state.doorkeeper = open_doorkeeper(settings, house.shelf)
+    for part in (chat, documents, responses, search, status, threads):
         app.include_router(part.router)
     app.add_api_route("/", _page, include_in_schema=False)
     app.mount("/web", StaticFiles(directory=WEB))

@@ -8,32 +8,30 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import replace
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
 from agent.records import Answer, Question, Released, Step, Turn
-from api.answers import Telling
-from api.auth import HTTP, Caller
-from api.errors import BadRequest, NotFound
+from api.answers import Cut, Links
+from api.asking import MODEL, Asking, begin, scope_of, watch_over
+from api.auth import HTTP, Caller, Who
+from api.errors import BadRequest, CannotLook
 from api.schemas import answer_out, citation_out
 from api.settings import ApiSettings
 from api.sse import EventStream, unless_gone
 from ingest.records import Scope
 from ingest.turns import Reasoning
 
-if TYPE_CHECKING:
-    from agent.run import Agent
-
 router = APIRouter(tags=["chat"])
 
-MODEL = "pagewarden"
-#: The inner models' tokens are not told to us, and a guess would be billed by somebody.
-NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+#: Parts that hold a picture, in the words of both dialects.
+_PICTURES = frozenset({"image_url", "input_image", "image"})
 
 
 class ContentPart(BaseModel):
@@ -67,68 +65,88 @@ class Narrowing(BaseModel):
     thread_id: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None
     #: Whether the served model thinks before it writes; how long is the server's to say.
     reasoning: Reasoning | None = None
+    #: How citations stand in the text: `[1]`, or `[1](address)` for clients that read no annotations.
+    links: Literal["markers", "markdown"] = "markers"
+
+
+StopWord = Annotated[str, Field(min_length=1, max_length=256)]
+MaxTokens = Annotated[int | None, Field(ge=1)]
+UserName = Annotated[str | None, Field(max_length=256)]
 
 
 class ChatRequest(BaseModel):
     """A chat completion request; sampling fields are accepted and ignored."""
 
-    model: StrictStr
+    model: Annotated[str, Field(strict=True, max_length=200)]
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=200)]
     stream: bool = False
     stream_options: StreamOptions | None = None
     n: Annotated[int | None, Field(ge=1, le=1)] = None
+    stop: StopWord | Annotated[list[StopWord], Field(max_length=4)] | None = None
+    #: Tokens are four bytes each here, and no sentence is cut in half.
+    max_tokens: MaxTokens = None
+    max_completion_tokens: MaxTokens = None
+    #: Whom the client asks for: it has a limit of its own (see docs/api.md).
+    user: UserName = None
     pagewarden: Narrowing | None = None
+
+    @property
+    def cut(self) -> Cut:
+        """Where the answer shall end."""
+        words = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        return Cut(stop=words, max_tokens=self.max_completion_tokens or self.max_tokens)
 
 
 @router.get("/v1/models")
 async def models(caller: Caller) -> dict[str, object]:
-    """List the one model there is."""
-    return {"object": "list", "data": [_model()]}
+    """List the house as a model, and each of its collections as one."""
+    names = [MODEL, *(f"{MODEL}/{collection}" for collection in caller.collections)]
+    return {"object": "list", "data": [_model(name) for name in names]}
 
 
-@router.get("/v1/models/{name}")
+@router.get("/v1/models/{name:path}")
 async def model(name: str, caller: Caller) -> dict[str, object]:
-    """Return the one model there is."""
-    _known(name)
-    return _model()
+    """Return one of them."""
+    scope_of(name, caller)
+    return _model(name)
 
 
 @router.post("/v1/chat/completions")
-async def completions(asked: ChatRequest, request: Request, caller: Caller) -> Response:
+async def completions(asked: ChatRequest, request: Request, who: Who) -> Response:
     """Answer the last user message from the documents; JSON, or server-sent events with `stream`."""
-    _known(asked.model)
-    question = question_of(asked, caller, reads=request.headers.get("accept-language", ""))
-    agent: Agent = request.app.state.house.agent
+    scope = scope_of(asked.model, who.scope)
+    own = asked.pagewarden or Narrowing()
+    question = question_of(asked.messages, scope, own, reads=request.headers.get("accept-language", ""))
+    asking = await begin(
+        request, who, question, cut=asked.cut, markdown=own.links == "markdown", user=asked.user
+    )
     settings: ApiSettings = request.app.state.settings
-    base = settings.public_url or str(request.base_url)
     if asked.stream:
         usage = asked.stream_options is not None and asked.stream_options.include_usage
-        chunks = _chunks(agent, question, base=base, usage=usage)
-        return EventStream(chunks, heartbeat_s=settings.heartbeat_s)
-    told = await unless_gone(request.receive, lambda: _whole(agent, question, base=base))
+        chunks = _chunks(asking, _head("chat.completion.chunk", asked.model), usage=usage)
+        return EventStream(
+            chunks, heartbeat_s=settings.heartbeat_s, watch=watch_over(request, who), slot=asking.slot
+        )
+    told = await unless_gone(request.receive, lambda: _whole(asking, _head("chat.completion", asked.model)))
     return Response(status_code=499) if told is None else JSONResponse(told)
 
 
-def question_of(asked: ChatRequest, caller: Scope, *, reads: str = "") -> Question:
+def question_of(
+    messages: Sequence[ChatMessage], caller: Scope, own: Narrowing, *, reads: str = ""
+) -> Question:
     """Read the messages: the last is the question, the user's and assistant's before it are history.
 
     `reads` is an Accept-Language header: it words refusals, and nothing else.
     """
-    texts = [_text_of(message, place) for place, message in enumerate(asked.messages)]
-    if asked.messages[-1].role != "user" or not texts[-1].strip():
+    texts = [_text_of(message, place) for place, message in enumerate(messages)]
+    if messages[-1].role != "user" or not texts[-1].strip():
         raise BadRequest("The last message must be the user's, with a question in it.", param="messages")
     history = tuple(
         Turn(role=message.role, text=text)
-        for message, text in zip(asked.messages[:-1], texts[:-1], strict=True)
+        for message, text in zip(messages[:-1], texts[:-1], strict=True)
         if message.role in ("user", "assistant") and text
     )
-    own = asked.pagewarden or Narrowing()
-    scope = Scope(
-        tenant=caller.tenant,
-        collections=caller.collections,
-        groups=caller.groups,
-        documents=None if own.documents is None else tuple(own.documents),
-    )
+    scope = replace(caller, documents=None if own.documents is None else tuple(own.documents))
     return Question(
         text=texts[-1],
         scope=scope,
@@ -149,68 +167,77 @@ def _languages(header: str) -> tuple[str, ...]:
 def _text_of(message: ChatMessage, place: int) -> str:
     if message.content is None or isinstance(message.content, str):
         return message.content or ""
-    for number, part in enumerate(message.content):
-        if part.type != "text" or part.text is None:
-            raise BadRequest(
-                f"Parts of type '{part.type[:40]}' are not read: send text, and add pictures as documents.",
-                param=f"messages[{place}].content[{number}]",
-            )
-    return "\n".join(part.text or "" for part in message.content)
+    return "\n".join(
+        text_of_part(part, f"messages[{place}].content[{number}]")
+        for number, part in enumerate(message.content)
+    )
 
 
-async def _whole(agent: Agent, question: Question, *, base: str) -> dict[str, object]:
-    telling = Telling(base)
-    answer: Answer | None = None
-    async with aclosing(agent.ask(question)) as events:
-        async for event in events:
-            if isinstance(event, Released):
-                telling.add(event)
-            elif isinstance(event, Answer):
-                answer = event
-    assert answer is not None, "the agent ends with exactly one answer"
-    telling.finish(answer)
+def text_of_part(part: ContentPart, param: str) -> str:
+    """Return the text of a part. Raises CannotLook for a picture, BadRequest for what else is no text."""
+    if part.type in _PICTURES:
+        raise CannotLook(
+            "Pictures in a question are not looked at here: add the picture as a document, and ask about it.",
+            param=param,
+        )
+    if part.type not in ("text", "input_text", "output_text") or part.text is None:
+        raise BadRequest(f"Parts of type '{part.type[:40]}' are not read: send text.", param=param)
+    return part.text
+
+
+async def _whole(asking: Asking, head: dict[str, object]) -> dict[str, object]:
+    answer = await asking.whole()
+    telling = asking.telling
     message = {
         "role": "assistant",
         "content": telling.text,
         "refusal": None,
         "annotations": telling.annotations(),
     }
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    return {
-        **_head("chat.completion"),
-        "choices": [choice],
-        "usage": NO_USAGE,
-        "pagewarden": answer_out(answer).model_dump(mode="json"),
-    }
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": telling.finish_reason}
+    own = {"pagewarden": answer_out(answer, link=telling.links.page).model_dump(mode="json")}
+    return {**head, "choices": [choice], "usage": _usage(asking)} | telling.search_results() | own
 
 
 async def _chunks(
-    agent: Agent, question: Question, *, base: str, usage: bool
+    asking: Asking, head: dict[str, object], *, usage: bool
 ) -> AsyncGenerator[dict[str, object], None]:
-    head = _head("chat.completion.chunk")
-    telling = Telling(base)
+    telling = asking.telling
     yield head | _choice({"role": "assistant", "content": ""})
-    async with aclosing(agent.ask(question)) as events:
-        async for event in events:
+    async with aclosing(asking.events()) as events:
+        async for event, piece in events:
             match event:
                 case Step():
                     yield head | _choice({}) | _status(event.label, node=event.node, ms=event.ms, done=False)
-                case Released():
-                    yield head | _choice({"content": telling.add(event)}) | {"released": _released(event)}
+                case Released() if piece:
+                    for citation in event.new_citations:
+                        yield head | _choice({}) | telling.source_event(citation)
+                    yield head | _choice({"content": piece}) | {"released": _released(event, telling.links)}
                 case Answer():
                     yield head | _choice({}) | _status("Done", node="done", ms=0.0, done=True)
-                    if rest := telling.finish(event):
-                        yield head | _choice({"content": rest})
+                    if piece:
+                        yield head | _choice({"content": piece})
                     if annotations := telling.annotations():
                         yield head | _choice({"annotations": annotations})
-                    told = {"pagewarden": answer_out(event).model_dump(mode="json")}
-                    yield head | _choice({}, finish_reason="stop") | told
+    assert asking.answer is not None, "the agent ends with exactly one answer"
+    own = {"pagewarden": answer_out(asking.answer, link=telling.links.page).model_dump(mode="json")}
+    yield head | _choice({}, finish_reason=telling.finish_reason) | telling.search_results() | own
     if usage:
-        yield head | {"choices": [], "usage": NO_USAGE}
+        yield head | {"choices": [], "usage": _usage(asking)}
 
 
-def _released(event: Released) -> dict[str, object]:
-    fresh = [citation_out(c).model_dump(mode="json") for c in event.new_citations]
+def _usage(asking: Asking) -> dict[str, int]:
+    """Return what counts against the caller's tokens; the models' own are not told (see docs/api.md)."""
+    prompt, completion = asking.prompt_tokens, asking.completion_tokens
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
+
+
+def _released(event: Released, links: Links) -> dict[str, object]:
+    fresh = [citation_out(c, link=links.page).model_dump(mode="json") for c in event.new_citations]
     return {"text": event.sentence.text, "citations": list(event.sentence.citations), "new_citations": fresh}
 
 
@@ -224,14 +251,9 @@ def _choice(delta: dict[str, object], *, finish_reason: str | None = None) -> di
     return {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]}
 
 
-def _head(kind: str) -> dict[str, object]:
-    return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": MODEL}
+def _head(kind: str, model: str) -> dict[str, object]:
+    return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": model}
 
 
-def _known(name: str) -> None:
-    if name != MODEL:
-        raise NotFound(f"There is one model here, '{MODEL}'.", param="model")
-
-
-def _model() -> dict[str, object]:
-    return {"id": MODEL, "object": "model", "created": 1_700_000_000, "owned_by": MODEL}
+def _model(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": MODEL}

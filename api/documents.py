@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi import Path as PathParam
 from fastapi.responses import FileResponse, JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from api.auth import HTTP, Caller
+from api.auth import HTTP, Caller, Doorkeeper, Identity, Who, authorize
 from api.errors import BadRequest, NotFound, Problem
 from api.house import House
+from api.limits import Limits
+from api.passes import FIELD, admit
 from api.schemas import (
     DocumentPagesOut,
     DocumentsOut,
@@ -47,28 +50,39 @@ class PageQuery(BaseModel):
     size: PictureSize = "large"
     #: Only the region around `boxes`, with a margin.
     crop: bool = False
+    #: A pass from the link of a citation, in the place of a key.
+    given: Annotated[str | None, Field(alias="pass")] = None
 
 
 @router.post("/v1/documents")
-async def add(request: Request, caller: Caller) -> Response:
-    """Shelve the files of a multipart form; a problem where none of them was taken."""
+async def add(request: Request, who: Who) -> Response:
+    """Shelve the files of a multipart form; a problem where none of them was taken.
+
+    The field `collection` says where; `groups`, separated by commas, who alone may read them.
+    """
     house: House = request.app.state.house
     settings: ApiSettings = request.app.state.settings
     with tempfile.TemporaryDirectory(dir=_inbox(settings)) as folder:
         inbox = await receive(request, Path(folder), max_bytes=settings.max_upload_bytes)
-        collection = inbox.fields.get("collection") or settings.collection
-        if not re.fullmatch(NAME, collection):
-            raise BadRequest(f"A collection's name fits {NAME}.", param="collection")
+        collection, groups = place_of(inbox.fields, who, settings)
         if not inbox.uploads:
             raise BadRequest("No file came: send each in a field named 'file', with a file name.")
+        limits: Limits = request.app.state.limits
+        await limits.adding(who, size=sum(upload.path.stat().st_size for upload in inbox.uploads))
         outcomes = [
             outcome_out(
                 await house.shelf.add(
-                    upload.path, name=upload.name, tenant=caller.tenant, collection=collection
+                    upload.path,
+                    name=upload.name,
+                    tenant=who.scope.tenant,
+                    collection=collection,
+                    groups=groups,
                 )
             )
             for upload in inbox.uploads
         ]
+        fresh = sum(o.pages for o in outcomes if o.outcome in ("added", "updated"))
+        await limits.added(who, pages=fresh)
     return _told(outcomes, request.state.request_id)
 
 
@@ -105,12 +119,21 @@ async def remove(document_id: str, request: Request, caller: Caller) -> RemovedO
     return RemovedOut(removed=[document_id])
 
 
+async def _looker(document_id: str, page_no: PageNo, request: Request) -> Scope:
+    """Return the scope of a caller, or of whoever a pass was made for."""
+    given = request.query_params.get(FIELD)
+    if given is None:
+        return (await authorize(request)).scope
+    door: Doorkeeper = request.app.state.doorkeeper
+    return (await admit(door, given, document_id=document_id, page_no=page_no)).scope
+
+
 @router.get("/v1/documents/{document_id}/pages/{page_no}")
 async def page(
     document_id: str,
     page_no: PageNo,
     request: Request,
-    caller: Caller,
+    caller: Annotated[Scope, Depends(_looker)],
     wanted: Annotated[PageQuery, Query()],
 ) -> Response:
     """Return a page's image, with the regions of `boxes` (`x0,y0,x1,y1;…`) drawn on it.
@@ -161,6 +184,23 @@ async def film(document_id: str, request: Request, caller: Caller) -> FileRespon
         raise _absent()
     headers = {"cache-control": "private, no-cache", "content-disposition": "inline"}
     return FileResponse(found.path, media_type=found.media_type, headers=headers)
+
+
+def place_of(fields: Mapping[str, str], who: Identity, settings: ApiSettings) -> tuple[str, tuple[str, ...]]:
+    """Read where files go and who alone may read them. Raises BadRequest, NotFound.
+
+    A caller shares with groups of its own: else it could not see, replace or remove what it added.
+    """
+    collection = fields.get("collection") or settings.collection
+    if not re.fullmatch(NAME, collection):
+        raise BadRequest(f"A collection's name fits {NAME}.", param="collection")
+    if not who.anywhere and collection not in who.scope.collections:
+        raise NotFound("There is no such collection here.", param="collection")
+    named = (name.strip() for name in fields.get("groups", "").split(","))
+    groups = tuple(sorted({name for name in named if name}))
+    if not set(groups) <= set(who.scope.groups):
+        raise BadRequest("Documents are shared with groups that you are in yourself.", param="groups")
+    return collection, groups
 
 
 def _takes_webp(accept: str) -> bool:

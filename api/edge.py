@@ -13,19 +13,24 @@ import re
 import uuid
 from urllib.parse import urlsplit
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import Forbidden, Oversized, Problem, problem_of
+from api.errors import Forbidden, Oversized, Problem, SlowBody, problem_of
+from api.limits import Rate
 from api.settings import ApiSettings, is_loopback
 
 logger = logging.getLogger(__name__)
 
 #: Largest body of anything but an upload, bytes.
 MAX_BODY_BYTES = 1024 * 1024
+#: Longest that such a body may take to arrive.
+BODY_TIMEOUT_S = 30.0
 UPLOADS = "/v1/documents"
 #: These routes speak OpenAI's dialect, errors too.
-OPENAI = ("/v1/chat/", "/v1/models")
+RESPONSES = "/v1/responses"
+OPENAI = ("/v1/chat/", "/v1/models", RESPONSES)
 
 HEADERS = {
     "content-security-policy": (
@@ -64,6 +69,10 @@ class Edge:
                 headers = MutableHeaders(scope=message)
                 begun = headers.get("content-type", "")
                 _dress(headers, request_id)
+                rate: Rate | None = scope["state"].get("rate")
+                if rate is not None:
+                    for name, value in rate.headers().items():
+                        headers[name] = value
             await send(message)
 
         try:
@@ -71,14 +80,13 @@ class Edge:
             await self._app(scope, await _bounded(scope, receive), answer)
         except Exception as error:
             problem = problem_of(error, request_id=request_id)
+            scope["state"]["rate"] = getattr(error, "rate", None) or scope["state"].get("rate")
             if problem.code == "internal":
                 logger.exception("request %s failed", request_id)
             if begun is None:
                 await _refuse(scope["path"], problem, answer)
             elif begun.startswith("text/event-stream"):
-                # OpenAI's error chunk; the stream then ends without a finish reason and without [DONE].
-                last = f"data: {json.dumps(problem.as_openai())}\n\n".encode()
-                await send({"type": "http.response.body", "body": last})
+                await send({"type": "http.response.body", "body": _last_event(scope["path"], problem)})
             else:
                 raise
 
@@ -96,6 +104,20 @@ async def _bounded(scope: Scope, receive: Receive) -> Receive:
     if scope["path"].rstrip("/") == UPLOADS or scope["method"] in ("GET", "HEAD", "DELETE"):
         return receive
     body = bytearray()
+    try:
+        with anyio.fail_after(BODY_TIMEOUT_S):
+            await _fill(body, receive)
+    except TimeoutError as error:
+        raise SlowBody(f"The request did not arrive within {BODY_TIMEOUT_S:.0f} s.") from error
+    pending: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay
+
+
+async def _fill(body: bytearray, receive: Receive) -> None:
     more = True
     while more:
         message = await receive()
@@ -105,12 +127,6 @@ async def _bounded(scope: Scope, receive: Receive) -> Receive:
         more = message.get("more_body", False)
         if len(body) > MAX_BODY_BYTES:
             raise Oversized(f"The request is larger than {MAX_BODY_BYTES // 1024} KiB.")
-    pending: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
-
-    async def replay() -> Message:
-        return pending.pop() if pending else await receive()
-
-    return replay
 
 
 def _name(host: str) -> str:
@@ -140,11 +156,24 @@ def error_body(path: str, problem: Problem) -> tuple[bytes, str]:
     return json.dumps(problem.as_problem()).encode(), "application/problem+json"
 
 
+def _last_event(path: str, problem: Problem) -> bytes:
+    """Return OpenAI's error chunk; the stream then ends without a finish reason and without [DONE]."""
+    told = problem.as_openai()
+    if not path.startswith(RESPONSES):
+        return f"data: {json.dumps(told)}\n\n".encode()
+    named = {"type": "error", "code": problem.code, "message": problem.detail, "param": problem.param}
+    return f"event: error\ndata: {json.dumps(named | {'sequence_number': -1})}\n\n".encode()
+
+
 def error_headers(problem: Problem) -> dict[str, str]:
     """Return what the status wants beside the body."""
+    if problem.after_s is not None:
+        return {"retry-after": str(problem.after_s)}
     match problem.kind.status:
         case 401:
             return {"www-authenticate": "Bearer"}
+        case 409 if problem.code == "still_running":
+            return {"retry-after": "1"}
         case 503:
             return {"retry-after": "5"}
         case _:

@@ -2,11 +2,18 @@
 
 ApiError               .code .detail
 ├── Unauthorized       no key, or a wrong one
-├── Forbidden          a foreign origin or host name
+├── Forbidden          a foreign origin or host name, or a role that is not enough
 ├── NotFound           absent and not allowed look the same
 ├── BadRequest         the request does not fit
+├── CannotLook         a picture in a question, and no eyes for it
 ├── Oversized          the request is over a limit
 ├── BadRow             a line of a file of rows does not fit
+├── RateLimited        a limit of the caller is reached     .after_s .rate
+├── Busy               the server gives no more answers at once     .after_s
+├── KeyReused          an Idempotency-Key came with another request before
+├── StillRunning       the first request with an Idempotency-Key is not done
+├── SlowBody           the request did not arrive in time
+├── ProviderDown       the sign-in provider does not answer
 ├── PortInUse          somebody listens there already
 └── BenchmarkFailed    the harness gave no result that can be believed
 """
@@ -16,11 +23,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from agent.errors import AgentError
 from api.startup import StartupError
 from guardrails.errors import GuardrailsError
 from ingest.errors import IngestError
+
+if TYPE_CHECKING:
+    from api.limits import Rate
 
 
 class ApiError(Exception):
@@ -41,7 +52,7 @@ class Unauthorized(ApiError):
 
 
 class Forbidden(ApiError):
-    """A foreign origin or host name."""
+    """A foreign origin or host name, or a role that is not enough."""
 
     code = "forbidden"
 
@@ -58,6 +69,12 @@ class BadRequest(ApiError):
     code = "bad_request"
 
 
+class CannotLook(ApiError):
+    """A picture in a question, and no eyes for it; trying again changes nothing."""
+
+    code = "cannot_look"
+
+
 class Oversized(ApiError):
     """The request is over a limit of the settings."""
 
@@ -68,6 +85,50 @@ class BadRow(ApiError):
     """A line of a file of rows does not fit; nothing of the file was used."""
 
     code = "bad_row"
+
+
+class RateLimited(ApiError):
+    """A limit of the caller is reached; `after_s` says when trying again helps, None: waiting does not."""
+
+    code = "rate_limited"
+
+    def __init__(self, detail: str, *, after_s: int | None = None, rate: Rate | None = None) -> None:
+        super().__init__(detail)
+        self.after_s, self.rate = after_s, rate
+
+
+class Busy(ApiError):
+    """The server gives no more answers at once; trying again soon helps."""
+
+    code = "busy"
+
+    def __init__(self, detail: str, *, after_s: int) -> None:
+        super().__init__(detail)
+        self.after_s = after_s
+
+
+class KeyReused(ApiError):
+    """An Idempotency-Key came with another request before."""
+
+    code = "key_reused"
+
+
+class StillRunning(ApiError):
+    """The first request with an Idempotency-Key is not done; trying again later helps."""
+
+    code = "still_running"
+
+
+class SlowBody(ApiError):
+    """The request did not arrive in time."""
+
+    code = "slow_body"
+
+
+class ProviderDown(ApiError):
+    """The sign-in provider does not answer; trying again later helps."""
+
+    code = "provider_down"
 
 
 class PortInUse(ApiError):
@@ -129,9 +190,16 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "startup": Kind(title="The process is not safe to run", status=500, exit=1),
         "unauthorized": Kind(title="A key is needed", status=401, exit=4),
         "forbidden": Kind(title="Not from here", status=403, exit=3),
+        "rate_limited": Kind(title="A limit is reached", status=429, exit=4),
+        "busy": Kind(title="The server is busy", status=503, exit=4),
+        "key_reused": Kind(title="The Idempotency-Key was used before", status=422, exit=3),
+        "still_running": Kind(title="The first request is still running", status=409, exit=4),
+        "slow_body": Kind(title="The request came too slowly", status=408, exit=4),
+        "provider_down": Kind(title="The sign-in provider does not answer", status=503, exit=4),
         "not_found": Kind(title="Not found", status=404, exit=3),
         "method_not_allowed": Kind(title="Method not allowed", status=405, exit=2),
         "bad_request": Kind(title="The request does not fit", status=400, exit=2),
+        "cannot_look": Kind(title="Pictures in questions are not looked at", status=400, exit=2),
         "bad_row": Kind(title="A row does not fit", status=400, exit=2),
         "usage": Kind(title="The command does not fit", status=400, exit=2),
         "benchmark_failed": Kind(title="The benchmark gave no result", status=502, exit=4),
@@ -153,6 +221,8 @@ class Problem:
     detail: str
     request_id: str = ""
     param: str | None = None
+    #: Seconds after which trying again helps.
+    after_s: int | None = None
 
     @property
     def kind(self) -> Kind:
@@ -173,7 +243,12 @@ class Problem:
     def as_openai(self) -> dict[str, object]:
         """Return OpenAI's error body."""
         status = self.kind.status
-        named = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error"}
+        named = {
+            400: "invalid_request_error",
+            401: "authentication_error",
+            403: "permission_error",
+            429: "rate_limit_error",
+        }
         fallback = "server_error" if status >= 500 else "invalid_request_error"
         return {
             "error": {
@@ -192,7 +267,11 @@ def problem_of(error: BaseException, *, request_id: str = "") -> Problem:
     if isinstance(error, Told):
         code = error.code if error.code in KINDS else "internal"
         return Problem(
-            code=code, detail=error.detail, request_id=request_id, param=getattr(error, "param", None)
+            code=code,
+            detail=error.detail,
+            request_id=request_id,
+            param=getattr(error, "param", None),
+            after_s=getattr(error, "after_s", None),
         )
     detail = "Something broke inside; nothing was changed half-way."
     if request_id:

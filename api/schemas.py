@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from agent.records import Answer, Citation, Kind, SearchResult, Turn, WrittenBy
+from api.keys import Role
 from ingest.records import (
     Box,
     Document,
@@ -29,6 +30,8 @@ from ingest.records import (
     ReadOutcome,
 )
 
+#: Mints the address of a citation's page.
+Link = Callable[[Citation], str]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -50,6 +53,8 @@ class CitationOut(Told):
     end_s: float | None
     quote: str
     score: float
+    #: Where the page is shown with its regions, signed where a key is needed; null on the command line.
+    url: str | None = None
 
 
 class SentenceOut(Told):
@@ -334,6 +339,41 @@ class PolicyOut(Told):
     refusal: dict[str, dict[str, str]]
 
 
+class AllowanceOut(Told):
+    """How much a caller may have; null: as much as the settings say."""
+
+    requests_a_minute: int | None
+    tokens_a_day: int | None
+    pages_a_day: int | None
+    storage_bytes: int | None
+    streams: int | None
+
+
+class KeyOut(Told):
+    """An API key; `key` is the key itself, told once, when it is made."""
+
+    id: str
+    name: str
+    tenant: str
+    role: Role
+    groups: list[str]
+    #: null: every collection of the tenant, and new ones.
+    collections: list[str] | None
+    allowance: AllowanceOut
+    created_at: float
+    expires_at: float | None
+    ended_at: float | None
+    follows: str | None
+    suspended: bool
+    key: str | None = None
+
+
+class KeysOut(Told):
+    """The keys of a home, revoked ones too."""
+
+    keys: list[KeyOut]
+
+
 class ProblemOut(BaseModel):
     """An RFC 9457 problem; `code` is stable, `detail` says what to do."""
 
@@ -347,8 +387,8 @@ class ProblemOut(BaseModel):
     request_id: str | None = None
 
 
-def citation_out(citation: Citation) -> CitationOut:
-    """Show a citation; the chunk's id stays inside."""
+def citation_out(citation: Citation, *, link: Link | None = None) -> CitationOut:
+    """Show a citation, with its address where there is one; the chunk's id stays inside."""
     return CitationOut(
         n=citation.n,
         document_id=citation.document_id,
@@ -359,16 +399,17 @@ def citation_out(citation: Citation) -> CitationOut:
         end_s=citation.end_s,
         quote=citation.quote,
         score=citation.score,
+        url=None if link is None else link(citation),
     )
 
 
-def answer_out(answer: Answer) -> AnswerOut:
+def answer_out(answer: Answer, *, link: Link | None = None) -> AnswerOut:
     """Show an answer."""
     return AnswerOut(
         kind=answer.kind,
         text=answer.text,
         sentences=[SentenceOut(text=s.text, citations=list(s.citations)) for s in answer.sentences],
-        citations=[citation_out(c) for c in answer.citations],
+        citations=[citation_out(c, link=link) for c in answer.citations],
         reason=answer.reason,
         dropped=answer.dropped,
         written_by=answer.written_by,
@@ -378,16 +419,16 @@ def answer_out(answer: Answer) -> AnswerOut:
         trace_id=answer.trace_id,
         confidence=answer.confidence,
         searched=list(answer.searched),
-        nearest=[citation_out(c) for c in answer.nearest],
+        nearest=[citation_out(c, link=link) for c in answer.nearest],
         steps=[StepOut(node=s.node, label=s.label, ms=s.ms, facts=dict(s.facts)) for s in answer.steps],  # type: ignore[arg-type]
     )
 
 
-def hits_out(found: SearchResult) -> HitsOut:
+def hits_out(found: SearchResult, *, link: Link | None = None) -> HitsOut:
     """Show what a search found."""
     pairs = zip(found.citations, found.hits, strict=True)
     return HitsOut(
-        hits=[HitOut(**citation_out(c).model_dump(), text=hit.chunk.text) for c, hit in pairs],
+        hits=[HitOut(**citation_out(c, link=link).model_dump(), text=hit.chunk.text) for c, hit in pairs],
         reason=found.refusal,
     )
 
@@ -495,6 +536,8 @@ PUBLISHED: dict[str, type[BaseModel]] = {
     "policy": PolicyOut,
     "policy_check": CheckedOut,
     "policy_explain": ExplainedOut,
+    "key": KeyOut,
+    "keys": KeysOut,
     "problem": ProblemOut,
 }
 

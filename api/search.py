@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.auth import HTTP, Caller
+from api.asking import links_of
+from api.auth import HTTP, Who
+from api.limits import Limits, tokens_of
 from api.schemas import HitsOut, hits_out
-from ingest.records import Scope
 
 if TYPE_CHECKING:
     from agent.run import Agent
@@ -28,13 +30,17 @@ class SearchRequest(BaseModel):
 
 
 @router.post("/v1/search")
-async def search(asked: SearchRequest, request: Request, caller: Caller) -> HitsOut:
+async def search(asked: SearchRequest, request: Request, who: Who) -> HitsOut:
     """Find passages; a rail that says no leaves its code in `reason`."""
     agent: Agent = request.app.state.house.agent
-    scope = Scope(
-        tenant=caller.tenant,
-        collections=caller.collections,
-        groups=caller.groups,
-        documents=None if asked.documents is None else tuple(asked.documents),
-    )
-    return hits_out(await agent.search(asked.query, scope=scope, limit=asked.limit, channel=HTTP))
+    scope = replace(who.scope, documents=None if asked.documents is None else tuple(asked.documents))
+    limits: Limits = request.app.state.limits
+    slot = await limits.question(who)
+    try:
+        hits = await agent.search(asked.query, scope=scope, limit=asked.limit, channel=HTTP)
+    finally:
+        slot.release()
+    found = hits_out(hits, link=(await links_of(request, who)).page)
+    texts = (hit.text for hit in found.hits)
+    await limits.answered(who, prompt_tokens=tokens_of(asked.query), completion_tokens=tokens_of(*texts))
+    return found

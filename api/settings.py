@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,6 +15,12 @@ from ingest.turns import Reasoning
 
 #: Names of tenants and collections: short, lower case, no separators that a path or a filter would read.
 NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+#: Names of groups, which a provider gives: no control characters, no comma, which separates them in a form.
+GROUP = r"^[^\x00-\x1f\x7f,]{1,128}$"
+#: How a provider may sign: with a key of its own only; a shared secret would let us sign too.
+SIGNATURES = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "EdDSA"}
+)
 
 
 def is_loopback(host: str) -> bool:
@@ -60,7 +67,27 @@ class ApiSettings(BaseSettings):
     public_url: str | None = None
     """How callers reach us, for links in citations ("https://docs.example.org"); None: as they asked."""
     api_key: SecretStr | None = None
-    """The Bearer key that every caller must show; None: only this machine may call."""
+    """The owner's Bearer key; None: this machine may call without one. More: `pagewarden keys create`."""
+    groups: tuple[Annotated[str, Field(pattern=GROUP)], ...] = ()
+    """Groups that the owner is in, a JSON list: documents shared with others are hidden from the owner."""
+    oidc_issuer: str | None = None
+    """The OpenID provider whose tokens are taken as Bearer keys ("https://login.example.org")."""
+    oidc_audience: str | None = None
+    """The audience that a token must name; needed with `oidc_issuer`."""
+    oidc_jwks_url: str | None = None
+    """Where the provider's keys are; None: as its discovery document says."""
+    oidc_algorithms: tuple[str, ...] = ("RS256", "ES256")
+    """Signatures that are taken, a JSON list."""
+    oidc_groups_claim: str = "groups"
+    """The claim with the groups of whoever signed in."""
+    oidc_groups: dict[str, str] | None = None
+    """The provider's groups by our names, a JSON object: others do not count. None: as they are."""
+    oidc_tenant_claim: str | None = None
+    """The claim with the tenant; None: `tenant` for all."""
+    oidc_editors: frozenset[str] = frozenset()
+    """The provider's groups whose members may add and remove documents, a JSON list."""
+    oidc_admins: frozenset[str] = frozenset()
+    """The provider's groups whose members may read the audit as well, a JSON list."""
     provider: str | None = None
     """Whose server that is: a row of ingest/providers.toml ("vllm", "nim"); None: told by its address."""
     model_url: str | None = None
@@ -114,23 +141,63 @@ class ApiSettings(BaseSettings):
     """Whose library this is, for callers without a tenant of their own."""
     collection: Annotated[str, Field(pattern=NAME)] = "default"
     """Where files go that name no collection."""
+    page_link_s: Annotated[float, Field(gt=0)] = 3600.0
+    """How long the signed link of a cited page works for callers with a key, seconds."""
+    recheck_s: Annotated[float, Field(gt=0, le=10)] = 0.5
+    """How often an open stream looks whether its caller may still listen, seconds."""
+    requests_a_minute: Annotated[int | None, Field(ge=1)] = None
+    """Requests that each caller may make in a minute; None: as many as it likes. A key may say otherwise."""
+    tenant_requests_a_minute: Annotated[int | None, Field(ge=1)] = None
+    """The same for all callers of a tenant together."""
+    user_requests_a_minute: Annotated[int | None, Field(ge=1)] = None
+    """Questions a minute of each `user` that a client names in its requests."""
+    tokens_a_day: Annotated[int | None, Field(ge=1)] = None
+    """Tokens (four bytes each) that each caller may ask and be answered in a day."""
+    tenant_tokens_a_day: Annotated[int | None, Field(ge=1)] = None
+    """The same for all callers of a tenant together."""
+    pages_a_day: Annotated[int | None, Field(ge=1)] = None
+    """Pages that each caller may add in a day."""
+    tenant_pages_a_day: Annotated[int | None, Field(ge=1)] = None
+    """The same for all callers of a tenant together."""
+    tenant_storage_bytes: Annotated[int | None, Field(ge=1)] = None
+    """Bytes that the documents of a tenant may hold together."""
+    max_streams: Annotated[int, Field(ge=1)] = 256
+    """Answers that are given at once; more are told to come again."""
+    streams_each: Annotated[int | None, Field(ge=1)] = None
+    """Answers at once for each caller."""
+    limits_store: str = "memory://"
+    """Where requests are counted: in this process, or for many in "redis://…" (wants the package redis)."""
     heartbeat_s: Annotated[float, Field(gt=0)] = 15.0
     """Silence on a stream after which a comment line is sent, so that proxies keep it open."""
 
     @model_validator(mode="after")
     def _safe(self) -> ApiSettings:
-        if not is_loopback(self.host) and self.api_key is None:
+        if not is_loopback(self.host) and self.api_key is None and self.oidc_issuer is None:
             raise ValueError(
                 f"refusing to listen on {self.host} without a key, because anyone who reaches this machine "
                 "could read the library: set PAGEWARDEN_API_KEY, or listen on 127.0.0.1"
             )
         if self.api_key is not None and len(self.api_key.get_secret_value()) < 16:
             raise ValueError("PAGEWARDEN_API_KEY is shorter than 16 characters: choose a longer one")
+        if self.oidc_issuer is not None:
+            self._judge_provider(self.oidc_issuer)
         if self.provider is not None and self.provider not in providers():
             raise ValueError(f"PAGEWARDEN_PROVIDER is none of {', '.join(providers())}")
         if self.writer == "served" and not (self.model_url and self.model):
             raise ValueError("PAGEWARDEN_WRITER=served needs PAGEWARDEN_MODEL_URL and PAGEWARDEN_MODEL")
         return self
+
+    def _judge_provider(self, issuer: str) -> None:
+        if self.oidc_audience is None:
+            raise ValueError(
+                "PAGEWARDEN_OIDC_ISSUER needs PAGEWARDEN_OIDC_AUDIENCE, else any token of it opens"
+            )
+        if not self.oidc_algorithms or not SIGNATURES.issuperset(self.oidc_algorithms):
+            raise ValueError(f"PAGEWARDEN_OIDC_ALGORITHMS are some of {', '.join(sorted(SIGNATURES))}")
+        for url in (issuer, self.oidc_jwks_url or issuer):
+            parts = urlsplit(url)
+            if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+                raise ValueError(f"PAGEWARDEN_OIDC_*: {url} is not an https address")
 
     @property
     def served_by(self) -> str | None:

@@ -9,28 +9,60 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.errors import Unauthorized
+from api.limits import Slot
+
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Who listens, looked at again and again while a stream is open."""
+
+    still: Callable[[], Awaitable[bool]]
+    every_s: float
+
+
 class EventStream(Response):
-    """Sends what `events` yields as `data:` lines, then `[DONE]`; a comment line in a long silence."""
+    """Sends what `events` yields as `data:` lines, then `[DONE]`; a comment line in a long silence.
+
+    With `named` each carries its own `type` as the event's name, and there is no `[DONE]`. Once the watch
+    says that the caller may not listen any more, Unauthorized is raised in the middle of it.
+    """
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[Mapping[str, object], None], *, heartbeat_s: float) -> None:
+    def __init__(
+        self,
+        events: AsyncGenerator[Mapping[str, object], None],
+        *,
+        heartbeat_s: float,
+        named: bool = False,
+        watch: Watch | None = None,
+        slot: Slot | None = None,
+    ) -> None:
         super().__init__(headers={"x-accel-buffering": "no", "cache-control": "no-store"})
         del self.headers["content-length"]
         self._events = events
         self._heartbeat_s = heartbeat_s
+        self._named, self._watch, self._slot = named, watch, slot
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the events end or the caller is gone."""
+        """Send until the events end or the caller is gone; then give the slot back."""
+        try:
+            await self._tell(receive, send)
+        finally:
+            if self._slot is not None:
+                self._slot.release()
+
+    async def _tell(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         turn = anyio.Lock()
 
@@ -46,10 +78,13 @@ class EventStream(Response):
         async with anyio.create_task_group() as group:
             group.start_soon(_hang_up, receive, group.cancel_scope)
             group.start_soon(beat)
+            if self._watch is not None:
+                group.start_soon(_look_again, self._watch)
             async with aclosing(self._events) as events:
                 async for event in events:
-                    await line(f"data: {json.dumps(event, ensure_ascii=False)}\n\n")
-            await line("data: [DONE]\n\n", more=False)
+                    name = f"event: {event['type']}\n" if self._named else ""
+                    await line(f"{name}data: {json.dumps(event, ensure_ascii=False)}\n\n")
+            await line("" if self._named else "data: [DONE]\n\n", more=False)
             group.cancel_scope.cancel()
 
 
@@ -61,6 +96,13 @@ async def unless_gone(receive: Receive, work: Callable[[], Awaitable[T]]) -> T |
         result = await work()
         group.cancel_scope.cancel()
     return result
+
+
+async def _look_again(watch: Watch) -> None:
+    # No event tells it: another process may have revoked the key.
+    while await watch.still():  # noqa: ASYNC110
+        await anyio.sleep(watch.every_s)
+    raise Unauthorized("Your key opens nothing any more, so the answer ends here.")
 
 
 async def _hang_up(receive: Receive, cancel: anyio.CancelScope) -> None:

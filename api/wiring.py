@@ -21,7 +21,7 @@ from api.house import Capabilities, House, OnProgress, Part
 from api.settings import ApiSettings
 from api.startup import confirm, prepare
 from ingest.errors import IngestError, Locked, Unscreened
-from ingest.records import Document, Outcome, Scope
+from ingest.records import Document, Outcome, Scope, readers_key
 
 if TYPE_CHECKING:
     from api.masked import Hosting
@@ -265,10 +265,23 @@ class _Shelf:
         self._pipeline, self._registry = pipeline, registry
 
     async def add(
-        self, path: Path, *, name: str, tenant: str, collection: str, on_progress: OnProgress | None = None
+        self,
+        path: Path,
+        *,
+        name: str,
+        tenant: str,
+        collection: str,
+        groups: Sequence[str] = (),
+        on_progress: OnProgress | None = None,
     ) -> Outcome:
         return await self._pipeline.add(
-            path, name=name, tenant=tenant, collection=collection, on_progress=on_progress
+            path,
+            name=name,
+            key=readers_key(name, groups),
+            tenant=tenant,
+            collection=collection,
+            groups=groups,
+            on_progress=on_progress,
         )
 
     async def remove(self, document_id: str, *, scope: Scope) -> bool:
@@ -292,6 +305,9 @@ class _Shelf:
 
     async def collections(self, *, tenant: str) -> tuple[str, ...]:
         return await self._registry.collections(tenant=tenant)
+
+    async def stored(self, *, tenant: str) -> int:
+        return await self._registry.stored(tenant=tenant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ from ingest.chunk import chunk_pages, indexed_text
 from ingest.errors import Damaged, IngestError, InputError, LibraryError
 from ingest.index import Index, Point
 from ingest.packed import Packed, Room
-from ingest.records import Chunk, Document, Outcome, Page, Reading, Scope, document_id
+from ingest.records import Chunk, Document, Outcome, Page, Reading, Scope, document_id, without_readers
 from ingest.registry import Quarantined, Registry, Shelved
 from ingest.scenes import VERSION as FILM
 from ingest.settings import IngestSettings
@@ -114,13 +114,15 @@ class _Order:
     collection: str
     groups: tuple[str, ...]
     tell: OnProgress
+    #: What names it at its source: its id is made of it.
+    key: str
     #: What may still be unpacked, and how deep the file itself was packed.
     room: Room
     depth: int = 0
 
     @property
     def document_id(self) -> str:
-        return document_id(tenant=self.tenant, collection=self.collection, source_key=self.name)
+        return document_id(tenant=self.tenant, collection=self.collection, source_key=self.key)
 
 
 def original(files: Path, document: Document) -> Path:
@@ -179,11 +181,13 @@ class Pipeline:
         tenant: str,
         collection: str,
         groups: Sequence[str] = (),
+        key: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> Outcome:
-        """Put the file at `path` on the shelf under `name`, which is its key: the same name replaces.
+        """Put the file at `path` on the shelf under `name`, which is its key unless one is given.
 
-        A file at fault, a rail's no and a model server that is down are outcomes, not exceptions.
+        The same key replaces. A file at fault, a rail's no and a model server that is down are outcomes, not
+        exceptions.
         """
         order = _Order(
             name=name,
@@ -191,6 +195,7 @@ class Pipeline:
             collection=collection,
             groups=tuple(sorted(set(groups))),
             tell=on_progress or _tell_nobody,
+            key=name if key is None else key,
             room=Room.of(self._settings),
         )
         return await self._added(path, order)
@@ -261,8 +266,8 @@ class Pipeline:
         try:
             found = await self._unpacked(source, order, folder)
             outcomes = [await self._add_one(one, order) for one in found]
-            keys = [outcome.name for outcome in outcomes]
-            await self._take_off_packed(order.tenant, order.collection, order.name, keep=keys)
+            keys = [f"{order.key}/{one.name}" for one in found]
+            await self._take_off_packed(order.tenant, order.collection, order.key, keep=keys)
             return tuple(outcomes)
         finally:
             with anyio.CancelScope(shield=True):
@@ -278,7 +283,12 @@ class Pipeline:
             return [Packed(name="embedded files", path=None, error=error)]
 
     async def _add_one(self, one: Packed, outer: _Order) -> Outcome:
-        order = replace(outer, name=f"{outer.name}/{one.name}", depth=outer.depth + 1)
+        order = replace(
+            outer,
+            name=f"{outer.name}/{one.name}",
+            key=f"{outer.key}/{one.name}",
+            depth=outer.depth + 1,
+        )
         if one.path is None:
             return _failed(order, one.error or Damaged("The file does not unpack."))
         async with self._turn(order.document_id):
@@ -538,7 +548,7 @@ def _document(source: Source, order: _Order, *, pages: int, chunks: int) -> Docu
         tenant=order.tenant,
         collection=order.collection,
         groups=order.groups,
-        source_key=order.name,
+        source_key=order.key,
         name=source.name,
         media_type=source.media_type,
         revision=source.revision,
@@ -553,7 +563,7 @@ def _outcome(outcome: Literal["added", "updated", "unchanged"], document: Docume
     """Say what became of a document on the shelf; one without text is added, with a word of warning."""
     pages = "1 page" if document.pages == 1 else f"{document.pages} pages"
     return Outcome(
-        name=document.source_key,
+        name=without_readers(document.source_key),
         outcome=outcome,
         id=document.id,
         detail=None if document.chunks else f"No text was found on {pages}; nothing can be found in it.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -241,6 +242,8 @@ class Scope:
     groups: tuple[str, ...] = ()
     #: Narrow to these documents; None means every one that the rest of the scope allows.
     documents: tuple[str, ...] | None = None
+    #: Whose conversations these are; "": of whoever runs the house. It says nothing about documents.
+    owner: str = ""
 
     def allows(self, document: Document) -> bool:
         """Say whether a caller with this scope may read `document`."""
@@ -284,6 +287,19 @@ class Outcome:
 def document_id(*, tenant: str, collection: str, source_key: str) -> str:
     """Mint a document's id: the same source in the same place is the same document."""
     return str(uuid.uuid5(_NAMESPACE, "\x1f".join(("document", tenant, collection, source_key))))
+
+
+def readers_key(name: str, groups: Collection[str]) -> str:
+    """Return the source key of a file under `name` that only `groups` may read.
+
+    Two groups with a file of one name have two documents: neither replaces the other's nor learns of it.
+    """
+    return f"{','.join(sorted(set(groups)))}\x1f{name}" if groups else name
+
+
+def without_readers(source_key: str) -> str:
+    """Return the name in a source key."""
+    return source_key.rpartition("\x1f")[2]
 
 
 def chunk_id(*, document_id: str, revision: str, recipe: str, page_no: int, place: int) -> str:

@@ -189,6 +189,11 @@ class Registry:
         rows = await self._run(lambda c: c.execute(query, (tenant,)).fetchall())
         return tuple(row[0] for row in rows)
 
+    async def stored(self, *, tenant: str) -> int:
+        """Return the bytes of a tenant's live documents."""
+        query = "SELECT coalesce(sum(bytes), 0) FROM documents WHERE tenant = ?"
+        return int(await self._run(lambda c: c.execute(query, (tenant,)).fetchone()[0]))
+
     async def pages(self, document_id: str, *, scope: Scope) -> Sequence[ReadPage]:
         """Say how each page of a document was read; [] where the scope does not allow it."""
         if await self.get(document_id, scope=scope) is None:

@@ -42,6 +42,7 @@ from ingest.records import (
     Span,
     chunk_id,
     document_id,
+    readers_key,
 )
 from ingest.served import Call, Message, Reasoning
 from ingest.surroundings import around
@@ -357,6 +358,10 @@ def telling(answer: Answer, *steps: Step) -> list[Event]:
     return [*events, answer]
 
 
+def _whose(scope: Scope) -> str:
+    return f"{scope.tenant}/{scope.owner}" if scope.owner else scope.tenant
+
+
 class FakeAgent:
     """Tells scripted events by the question's text; an exception in the script is raised there."""
 
@@ -371,7 +376,7 @@ class FakeAgent:
         self.images: dict[tuple[str, int], bytes | NoPageImage] = {}
         self.texts: dict[tuple[str, int], tuple[str, ...]] = {}
         self.films: dict[tuple[str, str], Film] = {}
-        #: Conversations by tenant and name.
+        #: Conversations by whose they are ("tenant", or "tenant/owner") and name.
         self.talks: dict[tuple[str, str], tuple[Turn, ...]] = {}
         #: Questions whose generator was closed before its end.
         self.cancelled = 0
@@ -416,15 +421,15 @@ class FakeAgent:
 
     async def threads(self, *, scope: Scope) -> list[str]:
         """List what was put into `talks` for the tenant."""
-        return sorted(name for tenant, name in self.talks if tenant == scope.tenant)
+        return sorted(name for whose, name in self.talks if whose == _whose(scope))
 
     async def thread(self, thread_id: str, *, scope: Scope) -> tuple[Turn, ...]:
         """Return what was put into `talks`."""
-        return self.talks.get((scope.tenant, thread_id), ())
+        return self.talks.get((_whose(scope), thread_id), ())
 
     async def forget(self, thread_id: str, *, scope: Scope) -> bool:
         """Forget what was put into `talks`."""
-        return self.talks.pop((scope.tenant, thread_id), None) is not None
+        return self.talks.pop((_whose(scope), thread_id), None) is not None
 
     async def film(self, document_id: str, *, scope: Scope, channel: str = "") -> Film | None:
         """Return what was put into `films`, to its tenant."""
@@ -457,6 +462,7 @@ class FakeShelf:
         name: str,
         tenant: str,
         collection: str,
+        groups: Sequence[str] = (),
         on_progress: OnProgress | None = None,
     ) -> Outcome:
         """Read the file and hold a document of three pages."""
@@ -468,7 +474,12 @@ class FakeShelf:
         for done in range(4):
             if on_progress is not None:
                 on_progress("read", done, 3)
-        document = replace(a_document(name, tenant=tenant), collection=collection, added_at=1.75e9)
+        document = replace(
+            a_document(name, tenant=tenant, groups=tuple(groups)),
+            id=document_id(tenant=tenant, collection=collection, source_key=readers_key(name, groups)),
+            collection=collection,
+            added_at=1.75e9,
+        )
         known = document.id in self.held
         self.held[document.id] = document
         return Outcome(
@@ -501,6 +512,10 @@ class FakeShelf:
     async def documents(self, *, scope: Scope) -> list[Document]:
         """List the documents of the scope."""
         return sorted((d for d in self.held.values() if scope.allows(d)), key=lambda d: d.name)
+
+    async def stored(self, *, tenant: str) -> int:
+        """Count a byte a document."""
+        return sum(d.bytes for d in self.held.values() if d.tenant == tenant)
 
     async def collections(self, *, tenant: str) -> tuple[str, ...]:
         """Return the collections in use."""

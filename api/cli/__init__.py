@@ -17,6 +17,7 @@ from api.cli import (
     benchmark,
     doctor,
     evaluate,
+    keys,
     models,
     policy,
     read,
@@ -59,6 +60,7 @@ app.command("rm")(rm.rm)
 app.command("threads")(threads.threads)
 app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
+app.add_typer(keys.app, name="keys")
 app.command("doctor")(doctor.doctor)
 app.command("eval")(evaluate.evaluate)
 app.command("benchmark")(benchmark.benchmark)

@@ -291,7 +291,7 @@ class RemoteDoor:
         }
         async with aclosing(self._chunks(body)) as chunks:
             async for chunk in chunks:
-                if "event" in chunk and not chunk["event"]["data"]["done"]:
+                if "event" in chunk and chunk["event"]["data"].get("done") is False:
                     yield StepTold(chunk["event"]["data"]["description"], chunk["event"]["data"]["ms"])
                 if "released" in chunk:
                     told = chunk["released"]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from api.app import create_app
+from api.auth import POLICY, Caller
+from api.house import House
 from api.settings import ApiSettings
 from tests.api.conftest import Client
 from tests.fakes import FakeAgent, a_house
@@ -14,24 +17,8 @@ from tests.fakes import FakeAgent, a_house
 pytestmark = pytest.mark.anyio
 
 KEY = "a-key-of-enough-length"
-OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/")}
-GUARDED = {
-    ("GET", "/v1/models"),
-    ("GET", "/v1/models/{name}"),
-    ("POST", "/v1/chat/completions"),
-    ("POST", "/v1/documents"),
-    ("GET", "/v1/documents"),
-    ("GET", "/v1/documents/{document_id}"),
-    ("DELETE", "/v1/documents/{document_id}"),
-    ("GET", "/v1/documents/{document_id}/pages/{page_no}"),
-    ("GET", "/v1/documents/{document_id}/pages/{page_no}/text"),
-    ("GET", "/v1/documents/{document_id}/film"),
-    ("POST", "/v1/search"),
-    ("GET", "/v1/status"),
-    ("GET", "/v1/threads"),
-    ("GET", "/v1/threads/{name}"),
-    ("DELETE", "/v1/threads/{name}"),
-}
+OPEN = {route for route, role in POLICY.items() if role is None}
+GUARDED = set(POLICY) - OPEN
 
 
 def routes() -> set[tuple[str, str]]:
@@ -39,8 +26,21 @@ def routes() -> set[tuple[str, str]]:
     return {(method.upper(), path) for path, methods in spec["paths"].items() for method in methods}
 
 
-def test_every_route_has_an_entry_in_the_table() -> None:
-    assert routes() == (GUARDED | OPEN) - {("GET", "/")}
+def test_every_route_has_an_entry_in_the_policy_and_only_these_are_open() -> None:
+    assert routes() == set(POLICY) - {("GET", "/")}
+    assert {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/")} == OPEN
+
+
+async def test_a_route_without_an_entry_opens_for_nobody(house: House, settings: ApiSettings) -> None:
+    app = create_app(house, settings=settings)
+
+    async def forgotten(caller: Caller) -> dict[str, str]:
+        raise AssertionError("it was let in")
+
+    app.add_api_route("/v1/forgotten", forgotten)
+    transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 5000))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
+        assert (await http.get("/v1/forgotten")).status_code == 403
 
 
 def filled(path: str) -> str:

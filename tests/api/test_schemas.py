@@ -53,7 +53,7 @@ def test_the_answer_has_exactly_the_fields_that_were_promised() -> None:
         ]
     )
     assert sorted(schema["$defs"]["CitationOut"]["properties"]) == sorted(
-        ["n", "document_id", "name", "page_no", "boxes", "start_s", "end_s", "quote", "score"]
+        ["n", "document_id", "name", "page_no", "boxes", "start_s", "end_s", "quote", "score", "url"]
     )
 
 

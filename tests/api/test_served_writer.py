@@ -10,7 +10,7 @@ import pytest
 from agent.records import Question
 from agent.run import GuardedAgent
 from agent.settings import AgentSettings
-from api.chat import ChatRequest, question_of
+from api.chat import ChatRequest, Narrowing, question_of
 from api.settings import ApiSettings
 from api.wiring import served_writer
 from ingest.records import Scope
@@ -108,12 +108,16 @@ async def test_a_question_says_whether_to_think_and_the_answer_whether_it_was(
 
 def test_a_chat_request_may_choose_whether_to_think_and_nothing_else_about_it() -> None:
     body: dict[str, Any] = {"model": "pagewarden", "messages": [{"role": "user", "content": "When?"}]}
-    assert question_of(ChatRequest.model_validate(body), SCOPE).reasoning is None
-    body["pagewarden"] = {"reasoning": "on"}
-    assert question_of(ChatRequest.model_validate(body), SCOPE).reasoning == "on"
+    assert read(body).reasoning is None
+    assert read(body | {"pagewarden": {"reasoning": "on"}}).reasoning == "on"
     for wrong in ({"reasoning": "hard"}, {"reasoning": "on", "thought_tokens": 9}):
         with pytest.raises(ValueError, match="pagewarden"):
             ChatRequest.model_validate(body | {"pagewarden": wrong})
+
+
+def read(body: dict[str, Any]) -> Question:
+    asked = ChatRequest.model_validate(body)
+    return question_of(asked.messages, SCOPE, asked.pagewarden or Narrowing())
 
 
 def test_a_prompt_that_says_not_to_think_says_it_once() -> None:

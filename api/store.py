@@ -1,0 +1,88 @@
+"""Small SQLite files beside the library, opened for one transaction and closed again.
+
+Whatever process wrote last is what counts, nothing has to be closed at the end, and a file that nothing was
+written to does not exist.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import anyio.to_thread
+
+from ingest.errors import Incompatible, LibraryError
+
+T = TypeVar("T")
+_WAIT_S = 10.0
+
+
+class Store:
+    """One file: its tables are made at the first write, for this user alone to read."""
+
+    def __init__(self, path: Path, tables: str, *, version: int) -> None:
+        self.path = path
+        self._tables, self._version = tables, version
+
+    async def read(self, call: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        """Look, without making a file where there is none. Raises LibraryError."""
+        if not self.path.exists():
+            return otherwise
+        return await self.write(call)
+
+    async def write(self, call: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something in one transaction. Raises LibraryError, and what `call` raises."""
+        return await anyio.to_thread.run_sync(self._alone, call)
+
+    def _alone(self, call: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            with self._opened() as connection:
+                return call(connection)
+        except sqlite3.Error as error:
+            raise LibraryError(f"{self.path.name} failed ({error}): restore it, or move it away.") from error
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        if not self.path.exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
+        try:
+            connection.execute("PRAGMA synchronous = NORMAL")
+            self._make_or_check(connection)
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+
+    def _make_or_check(self, connection: sqlite3.Connection) -> None:
+        """Make the tables of a new file; two processes may try at once, hence the lock before the look."""
+        found = _version(connection)
+        if found == 0:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                if _version(connection) == 0:
+                    for statement in filter(str.strip, self._tables.split(";")):
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA user_version = {self._version}")
+            finally:
+                connection.execute("COMMIT")
+        elif found != self._version:
+            raise Incompatible(
+                f"{self.path.name} is of version {found}, this program reads {self._version}: "
+                "use the program that made it."
+            )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
