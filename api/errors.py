@@ -168,6 +168,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "needs_program": Kind(title="A program is missing that reads this kind of file", status=422, exit=3),
         "unreadable": Kind(title="The page cannot be drawn", status=422, exit=3),
         "no_page_image": Kind(title="There is no page image", status=404, exit=3),
+        "address_refused": Kind(title="That address is not fetched", status=422, exit=3),
+        "not_fetched": Kind(title="The file was not handed out", status=502, exit=3),
         "bad_input": Kind(title="The file could not be read", status=422, exit=3),
         "quarantined": Kind(title="A rail put the file into quarantine", status=422, exit=3),
         "refused": Kind(title="A rail said no", status=422, exit=3),

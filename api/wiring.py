@@ -6,6 +6,8 @@ Imports are inside, so that `--help`, `models` and `doctor` pay for none of them
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import shutil
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -40,9 +42,13 @@ if TYPE_CHECKING:
     from ingest.vision import VisionModel
     from ingest.weights import Weights
 
+log = logging.getLogger(__name__)
+
 WRITER = "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 EMBEDDER = "bge-small-en-v1.5-int8"
 RERANKER = "ms-marco-minilm-l12-int8"
+#: How often the embedded index is asked whether it has grown enough for a graph.
+_LOOKS_EVERY_S = 60.0
 
 
 @asynccontextmanager
@@ -129,6 +135,7 @@ async def _stock(
 
     index = await _index(settings, vector_name=embedder.name, dimensions=embedder.dimensions)
     closing.push_async_callback(index.close)
+    await closing.enter_async_context(_kept_fast(index))
     registry = Registry.open(settings.home / "registry.sqlite")
     closing.push_async_callback(registry.close)
     if settings.qdrant_url is None:
@@ -399,6 +406,32 @@ async def _index(settings: ApiSettings, *, vector_name: str, dimensions: int) ->
         dimensions=dimensions,
         sparse=edge_sparse_encoder(),
     )
+
+
+@asynccontextmanager
+async def _kept_fast(index: Index) -> AsyncGenerator[None]:
+    """Let the embedded index build its graph once one is due, for as long as it is open."""
+    from ingest.index_edge import EdgeIndex
+
+    if not isinstance(index, EdgeIndex):
+        yield
+        return
+
+    async def look() -> None:
+        while True:
+            await asyncio.sleep(_LOOKS_EVERY_S)
+            try:
+                if await index.optimise():
+                    log.info("the index has a graph over all of its points")
+            except IngestError as error:
+                log.warning("the graph of the index was not built: %s", error.detail)
+
+    looking = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
 
 def _writer(

@@ -7,11 +7,13 @@ IngestError                     .code .retryable .detail (one sentence, with wha
 │   ├── UnsafeMarkup            declares entities of its own, or nests without end
 │   ├── TimedOut  OutOfMemory   reading it went over a budget, and was ended
 │   ├── NeedsProgram            readable with a program that is not installed; names its package
+│   ├── AddressRefused          its address is not one of the public internet, or is written oddly
 │   ├── Unreadable              a page of it cannot be drawn
 │   └── NoPageImage             a section of a format without pages has no image
 ├── LibraryError
 │   ├── Locked                  another process owns the library
 │   └── Incompatible            the library was made by another version or embedder
+├── NotFetched                  retryable: the web server or the object store did not hand the file out
 ├── Unscreened                  retryable: the rails came to no decision, nothing was shelved
 ├── WeightsMissing              a pinned model file is not here and cannot be fetched
 └── ModelError                  a model server
@@ -122,6 +124,12 @@ class NeedsProgram(InputError):
     code = "needs_program"
 
 
+class AddressRefused(InputError):
+    """The address is not one of the public internet, or is written so that readers differ."""
+
+    code = "address_refused"
+
+
 class Unreadable(InputError):
     """A page cannot be drawn."""
 
@@ -158,6 +166,13 @@ class Incompatible(LibraryError):
     """The library was made by another version of the reader or with another embedder."""
 
     code = "incompatible"
+
+
+class NotFetched(IngestError):
+    """A web server or an object store did not hand the file out."""
+
+    code = "not_fetched"
+    retryable = True
 
 
 class Unscreened(IngestError):

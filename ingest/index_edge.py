@@ -1,16 +1,23 @@
 """The library's index inside this process: Qdrant Edge, one shard in one folder, one owner at a time.
 
-Plain search, no HNSW: 20,000 points answer a hybrid search in about 5 ms, and building the graph
-(`EdgeShard.optimize`) holds the GIL for its whole run, so it belongs into a child process on a copy. Writes
-go in small batches through one thread because `update` and `flush` hold the GIL too; `query` lets go of it.
-BM25's IDF is counted over the caller's tenant only: what another tenant shelves moves no score.
+New points are searched plainly; from 50,000 of them on a graph (HNSW) over int8 vectors is due, whose best
+are scored again at full precision. `EdgeShard.optimize` holds the GIL for its whole run, so a child process
+runs it on a copy, and what was written meanwhile is written to the copy too before that takes over
+(docs/benchmarks/index.md). Writes go in small batches through one thread because `update` and `flush` hold
+the GIL too; `query` lets go of it. BM25's IDF is counted over the caller's tenant only.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+import multiprocessing
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -25,8 +32,10 @@ from numpy.typing import NDArray
 from ingest.errors import Incompatible, LibraryError, Locked
 from ingest.index import FILTERED, SPARSE, Found, Payload, Point, SparseVector, found, in_order
 from ingest.records import Chunk, Scope
+from ingest.shards import copy_sparse, current, graphed, make_current, replace_text, successor
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 #: Version of what is stored: raise it when `Payload` or the sparse encoder changes.
 _LAYOUT = 1
@@ -34,6 +43,12 @@ _LAYOUT = 1
 _WRITTEN_AT_ONCE = 256
 _READ_AT_ONCE = 512
 _READERS = 4
+#: Points without a graph from which one is built (plain search: 3 ms a hybrid question at 20,000).
+OPTIMISED_FROM = 50_000
+#: Writes kept to be made again on the copy while the graph is built, 256 points each (about 0.4 MB).
+_REPLAYED_AT_MOST = 400
+#: Candidates scored again at full precision, times what was asked for (docs/benchmarks/index.md).
+_OVERSAMPLED = 3.0
 
 
 class EdgeSparseEncoder:
@@ -56,15 +71,28 @@ def edge_sparse_encoder() -> EdgeSparseEncoder:
     return EdgeSparseEncoder()
 
 
+@dataclass(slots=True)
+class _Opened:
+    """A shard in use, and how many searches are in it."""
+
+    shard: edge.EdgeShard
+    path: Path
+    readers: int = 0
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class EdgeIndex:
     """An `Index` on one Edge shard. Open it with `EdgeIndex.open`; a second process gets `Locked`."""
 
-    def __init__(self, shard: edge.EdgeShard, *, vector_name: str) -> None:
-        self._shard = shard
+    def __init__(self, opened: _Opened, *, vector_name: str, dimensions: int) -> None:
+        self._opened = opened
         self._vector_name = vector_name
+        self._dimensions = dimensions
         self._sparse = EdgeSparseEncoder()
         self._writing = CapacityLimiter(1)
         self._reading = CapacityLimiter(_READERS)
+        #: What was written since a copy was taken; None while there is no copy.
+        self._meanwhile: list[edge.UpdateOperation] | None = None
 
     @classmethod
     def open(cls, path: Path, *, vector_name: str, dimensions: int) -> EdgeIndex:
@@ -73,20 +101,10 @@ class EdgeIndex:
         Raises Locked where another process owns it, Incompatible where another embedder or version made it.
         """
         _check_or_sign(path, {"layout": _LAYOUT, "vector": vector_name, "dimensions": dimensions})
-        shard_folder = path / "shard"
-        config = _config(vector_name, dimensions)
+        shard_folder = current(path)
         with _translated():
-            if shard_folder.is_dir() and any(shard_folder.iterdir()):
-                shard = edge.EdgeShard.load(str(shard_folder), config)
-            else:
-                shard_folder.mkdir(exist_ok=True)
-                shard = edge.EdgeShard.create(str(shard_folder), config)
-            indexed = shard.info().payload_schema
-            for name in FILTERED:
-                if name not in indexed:
-                    keyword = edge.PayloadSchemaType.Keyword
-                    shard.update(edge.UpdateOperation.create_field_index(name, keyword))
-        return cls(shard, vector_name=vector_name)
+            shard = _shard(shard_folder, vector_name, dimensions)
+        return cls(_Opened(shard, shard_folder), vector_name=vector_name, dimensions=dimensions)
 
     async def upsert(self, points: Sequence[Point]) -> None:
         """Write points; the same ids again change nothing."""
@@ -129,11 +147,80 @@ class EdgeIndex:
         """Flush and release; afterwards another process may open it."""
         await self._write(self._close)
 
+    async def copy_to(self, folder: Path) -> None:
+        """Copy the index as it is now to `folder`, which must not exist; writes wait, searches go on."""
+        await self._write(partial(self._copy, folder / self._opened.path.name))
+        for name in ("meta.json", "current"):
+            if (self._opened.path.parent / name).exists():
+                shutil.copyfile(self._opened.path.parent / name, folder / name)
+
+    async def optimise(self, *, least: int = OPTIMISED_FROM) -> bool:
+        """Build the graph where `least` points have none, while reads and writes go on; False: not due.
+
+        Raises LibraryError where the child fails or too much is written meanwhile; the index stays as it was.
+        """
+        points = await self.count()
+        if self._meanwhile is not None or abs(points - graphed(self._opened.path.parent)) < least:
+            return False
+        copy = successor(self._opened.path)
+        try:
+            await self._write(partial(self._copy_and_note, copy))
+            await _in_child(copy, self._vector_name, self._dimensions)
+            before = await self._write(partial(self._take_over, copy, graphed=points))
+        except LibraryError:
+            # Not where it is cancelled: the thread that makes the copy the live one may still be at it.
+            await asyncio.to_thread(shutil.rmtree, copy, ignore_errors=True)
+            raise
+        finally:
+            self._meanwhile = None
+        while before.readers:
+            before.idle.clear()
+            await before.idle.wait()
+        await asyncio.to_thread(_thrown_away, before)
+        return True
+
     async def _write(self, call: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(_guarded, call, limiter=self._writing)
 
-    async def _read(self, call: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(_guarded, call, limiter=self._reading)
+    async def _read(self, call: Callable[[edge.EdgeShard], T]) -> T:
+        # The shard is taken once: a search that began on one ends on it.
+        opened = self._opened
+        opened.readers += 1
+        try:
+            return await anyio.to_thread.run_sync(
+                _guarded, partial(call, opened.shard), limiter=self._reading
+            )
+        finally:
+            opened.readers -= 1
+            opened.idle.set()
+
+    def _copy(self, target: Path) -> None:
+        self._opened.shard.flush()
+        try:
+            copy_sparse(self._opened.path, target)
+        except OSError as error:
+            raise LibraryError(
+                f"The index could not be copied ({error}): make room and try again."
+            ) from error
+
+    def _copy_and_note(self, target: Path) -> None:
+        shutil.rmtree(target, ignore_errors=True)
+        self._copy(target)
+        self._meanwhile = []
+
+    def _take_over(self, copy: Path, *, graphed: int) -> _Opened:
+        """Write to the copy what was written meanwhile and make it the live shard; returns the one before."""
+        if self._meanwhile is None:
+            raise LibraryError("More was written than can be written again; the graph is built another time.")
+        before = self._opened
+        shard = _shard(copy, self._vector_name, self._dimensions)
+        for operation in self._meanwhile:
+            shard.update(operation)
+        shard.flush()
+        make_current(copy, graphed=graphed)
+        self._opened = _Opened(shard, copy)
+        self._meanwhile = None
+        return before
 
     def _upsert(self, points: Sequence[Point]) -> None:
         self._update(edge.UpdateOperation.upsert_points([self._laid_out(point) for point in points]))
@@ -146,19 +233,25 @@ class EdgeIndex:
         return edge.Point(point.chunk.id, vectors, Payload.of(point).stored())
 
     def _update(self, operation: edge.UpdateOperation) -> None:
-        self._shard.update(operation)
+        self._opened.shard.update(operation)
+        if self._meanwhile is not None:
+            self._meanwhile.append(operation)
+            if len(self._meanwhile) > _REPLAYED_AT_MOST:
+                self._meanwhile = None
 
     def _flush(self) -> None:
-        self._shard.flush()
+        self._opened.shard.flush()
 
     def _close(self) -> None:
-        self._shard.flush()
-        self._shard.close()
+        self._opened.shard.flush()
+        self._opened.shard.close()
 
-    def _count(self) -> int:
-        return int(self._shard.count(edge.CountRequest(exact=True)))
+    def _count(self, shard: edge.EdgeShard) -> int:
+        return int(shard.count(edge.CountRequest(exact=True)))
 
-    def _search(self, text: str, vector: NDArray[np.float32], scope: Scope, limit: int) -> list[Found]:
+    def _search(
+        self, text: str, vector: NDArray[np.float32], scope: Scope, limit: int, shard: edge.EdgeShard
+    ) -> list[Found]:
         legs = (
             edge.Query.Nearest(vector.tolist(), using=self._vector_name),
             edge.Query.Nearest(_sparse(self._sparse.query(text)), using=SPARSE),
@@ -170,14 +263,17 @@ class EdgeIndex:
                 query=leg,
                 filter=_allowed(scope),
                 with_payload=True,
-                params=edge.SearchParams(idf=edge.IdfParams(corpus=own)) if using == SPARSE else None,
+                params=edge.SearchParams(idf=edge.IdfParams(corpus=own)) if using == SPARSE else _rescored(),
             )
             for leg, using in zip(legs, (self._vector_name, SPARSE), strict=True)
         ]
-        dense, sparse = (_scored(leg) for leg in self._shard.query_batch(edge.QueryBatchRequest(requests)))
-        return found(dense, sparse, beside=self._cosines(vector, sparse.keys() - dense.keys(), scope))
+        dense, sparse = (_scored(leg) for leg in shard.query_batch(edge.QueryBatchRequest(requests)))
+        missing = sparse.keys() - dense.keys()
+        return found(dense, sparse, beside=self._cosines(vector, missing, scope, shard))
 
-    def _cosines(self, vector: NDArray[np.float32], chunk_ids: Set[str], scope: Scope) -> dict[str, float]:
+    def _cosines(
+        self, vector: NDArray[np.float32], chunk_ids: Set[str], scope: Scope, shard: edge.EdgeShard
+    ) -> dict[str, float]:
         """Score points that only the words brought."""
         if not chunk_ids:
             return {}
@@ -185,22 +281,23 @@ class EdgeIndex:
             limit=len(chunk_ids),
             query=edge.Query.Nearest(vector.tolist(), using=self._vector_name),
             filter=edge.Filter(must=[_allowed(scope), edge.HasIdCondition(set(chunk_ids))]),
+            params=edge.SearchParams(exact=True, quantization=edge.QuantizationSearchParams(ignore=True)),
         )
-        return {str(point.id): float(point.score) for point in self._shard.query(request)}
+        return {str(point.id): float(point.score) for point in shard.query(request)}
 
-    def _scroll(self, wanted: edge.Filter) -> list[Chunk]:
+    def _scroll(self, wanted: edge.Filter, shard: edge.EdgeShard) -> list[Chunk]:
         payloads: dict[str, Payload] = {}
         offset = None
         while True:
             request = edge.ScrollRequest(offset=offset, limit=_READ_AT_ONCE, filter=wanted, with_payload=True)
-            records, offset = self._shard.scroll(request)
+            records, offset = shard.scroll(request)
             payloads |= {str(record.id): Payload.model_validate(record.payload) for record in records}
             if offset is None:
                 return in_order(payloads)
 
-    def _retrieve(self, chunk_ids: Sequence[str]) -> list[Chunk]:
+    def _retrieve(self, chunk_ids: Sequence[str], shard: edge.EdgeShard) -> list[Chunk]:
         wanted: list[edge.PointId] = [one for one in chunk_ids if _is_uuid(one)]
-        records = self._shard.retrieve(wanted, with_payload=True, with_vector=False)
+        records = shard.retrieve(wanted, with_payload=True, with_vector=False)
         by_id = {str(one.id): Payload.model_validate(one.payload).chunk(str(one.id)) for one in records}
         return [by_id[one] for one in chunk_ids if one in by_id]
 
@@ -254,7 +351,66 @@ def _config(vector_name: str, dimensions: int) -> edge.EdgeConfig:
     return edge.EdgeConfig(
         vectors={vector_name: edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine)},
         sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        quantization_config=edge.ScalarQuantizationConfig(
+            edge.ScalarType.Int8, quantile=0.99, always_ram=True
+        ),
     )
+
+
+def _rescored() -> edge.SearchParams:
+    """Score the best of a graph over int8 vectors again; plain segments are exact anyway."""
+    again = edge.QuantizationSearchParams(rescore=True, oversampling=_OVERSAMPLED)
+    return edge.SearchParams(quantization=again)
+
+
+def _shard(folder: Path, vector_name: str, dimensions: int) -> edge.EdgeShard:
+    """Open a shard, or make it, with an index on each payload field that filters use."""
+    config = _config(vector_name, dimensions)
+    if folder.is_dir() and any(folder.iterdir()):
+        shard = edge.EdgeShard.load(str(folder), config)
+    else:
+        folder.mkdir(exist_ok=True)
+        shard = edge.EdgeShard.create(str(folder), config)
+    indexed = shard.info().payload_schema
+    for name in FILTERED:
+        if name not in indexed:
+            shard.update(edge.UpdateOperation.create_field_index(name, edge.PayloadSchemaType.Keyword))
+    return shard
+
+
+async def _in_child(folder: Path, vector_name: str, dimensions: int) -> None:
+    """Optimise the shard in `folder` in a process of its own, which a cancelled caller takes along."""
+    child = multiprocessing.get_context("spawn").Process(
+        target=_optimised, args=(str(folder), vector_name, dimensions), daemon=True
+    )
+    child.start()
+    try:
+        await anyio.to_thread.run_sync(child.join, abandon_on_cancel=True)
+    finally:
+        if child.is_alive():
+            child.kill()
+            # A moment: what it still writes would stand in the way of the next copy.
+            child.join()
+    if child.exitcode != 0:
+        raise LibraryError(
+            f"Building the graph of the index ended with {child.exitcode}; it stays as it was."
+        )
+
+
+def _optimised(folder: str, vector_name: str, dimensions: int) -> None:
+    """Run in the child: build graphs and int8 vectors, behind everything else on the machine."""
+    os.nice(10)
+    shard = edge.EdgeShard.load(folder, _config(vector_name, dimensions))
+    shard.optimize()
+    shard.flush()
+    shard.close()
+
+
+def _thrown_away(before: _Opened) -> None:
+    """Release a shard that nobody reads any longer, and its folder."""
+    with _translated():
+        before.shard.close()
+    shutil.rmtree(before.path, ignore_errors=True)
 
 
 def _check_or_sign(path: Path, made_with: dict[str, object]) -> None:
@@ -262,9 +418,7 @@ def _check_or_sign(path: Path, made_with: dict[str, object]) -> None:
     signature = path / "meta.json"
     if not signature.exists():
         path.mkdir(parents=True, exist_ok=True)
-        unsigned = path / "meta.json.new"
-        unsigned.write_text(json.dumps(made_with))
-        unsigned.replace(signature)
+        replace_text(signature, json.dumps(made_with))
         return
     try:
         signed = json.loads(signature.read_text())

@@ -28,6 +28,8 @@ class IngestSettings(BaseSettings):
     """Address space of one reading child; beyond it the file fails, not the process."""
     file_timeout_s: Annotated[float, Field(gt=0)] = 3600.0
     """Longest that one file may take to read, all pages; what is left then is given up by name."""
+    fetch_timeout_s: Annotated[float, Field(gt=0)] = 300.0
+    """Longest that fetching one file from the web or an object store may take."""
     max_packed_files: Annotated[int, Field(ge=0, le=10_000)] = 1000
     """Most files taken out of one mail or archive, over all levels."""
     office: Literal["auto", "off"] = "auto"

@@ -23,6 +23,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "faster_whisper": ("ingest/speech.py",),
     "fastapi": ("api/",),
     "filelock": ("ingest/weights.py", "api/wiring.py"),
+    "fsspec": ("ingest/objects.py",),
+    "httpcore2": ("ingest/fetch.py",),
     "httpx": ("ingest/weights.py",),
     "httpx2": ("ingest/served.py", "api/cli/", "api/benchmark/door.py", "api/tokens.py"),
     "huggingface_hub": ("ingest/weights.py",),

@@ -1,4 +1,14 @@
-"""One contract for both indexes: the embedded one in a folder, the server's in its client's memory."""
+"""One contract for both indexes: the embedded one on disk, the server's in its client's memory.
+
+Every test with the fixture `index` runs on both. The client's memory stands in for a server and differs:
+
+- it has no payload indexes (it scans, and warns so) and no HNSW: recall and speed say nothing about a server;
+- it keeps nothing, so that reopening, kills and locks are tested on the embedded index alone;
+- it never times out, refuses or overloads: those errors are made in `test_a_server_that_is_not_there…`;
+- IDF is counted over the whole collection, not over the tenant's corpus that the request names: that another
+  tenant's words move no score is shown on the embedded index alone;
+- shards, replicas and `wait=True` mean nothing in it.
+"""
 
 from __future__ import annotations
 
@@ -191,6 +201,141 @@ async def test_deleting_a_document_keeps_the_named_revision_and_other_documents(
     assert await ids(index, ACME) == {other.chunk.id}
 
 
+async def test_the_same_id_with_other_words_is_found_by_the_new_ones_alone(index: Index) -> None:
+    await index.upsert([point("walrus", vector=unit(0, 0, 0, 1))])
+    await index.upsert([point("leave")])
+    assert await index.count() == 1
+    [hit] = await index.search(text="walrus", vector=unit(1, 0, 0, 0), scope=ACME, limit=5)
+    assert (hit.chunk.text, hit.sparse) == ("leave", None)
+    assert hit.dense == pytest.approx(1.0, abs=1e-3)
+
+
+FOREIGN = {
+    "tenant": point("leave leave", source="f.pdf", tenant="rival"),
+    "collection": point("leave leave", source="f.pdf", collection="law"),
+    "group": point("leave leave", source="f.pdf", groups=("board",)),
+    "document": point("leave leave", source="f.pdf"),
+}
+
+
+@pytest.mark.parametrize("leg", ["dense", "sparse"])
+@pytest.mark.parametrize("foreign", FOREIGN)
+async def test_each_leg_is_filtered_by_each_part_of_a_scope(index: Index, leg: str, foreign: str) -> None:
+    own = point("leave", vector=unit(1, 1, 0, 0))
+    await index.upsert([FOREIGN[foreign], own])
+    scope = replace(ACME, documents=(own.chunk.document_id,)) if foreign == "document" else ACME
+    asked, towards = ("nothing", unit(1, 0, 0, 0)) if leg == "dense" else ("leave", unit(0, 0, 0, 1))
+    hits = await index.search(text=asked, vector=towards, scope=scope, limit=1)
+    assert [hit.chunk.id for hit in hits] == [own.chunk.id]
+    assert (hits[0].sparse is None) is (leg == "dense")
+
+
+async def test_any_one_of_a_callers_groups_opens_and_no_group_opens_to_everyone(index: Index) -> None:
+    board = point("leave", source="b.pdf", groups=("board", "law"))
+    everyone = point("leave", source="e.pdf")
+    await index.upsert([board, everyone])
+    assert await ids(index, replace(ACME, groups=("staff",))) == {everyone.chunk.id}
+    assert await ids(index, replace(ACME, groups=("staff", "law"))) == {board.chunk.id, everyone.chunk.id}
+
+
+BROKEN = {
+    "a collection that is no word": replace(ACME, collections=("hr", None)),  # type: ignore[arg-type]
+    "a group that is no word": replace(ACME, groups=(object(),)),  # type: ignore[arg-type]
+    "a tenant that is no word": replace(ACME, tenant=["acme"]),  # type: ignore[arg-type]
+    "a document that is no word": replace(ACME, documents=(1.5,)),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+async def test_a_filter_that_cannot_be_said_is_an_error_and_never_no_filter(
+    index: Index, broken: str
+) -> None:
+    await index.upsert([point("leave"), point("leave", source="b.pdf", tenant="rival")])
+    with pytest.raises((TypeError, ValueError, LibraryError)):
+        await ids(index, BROKEN[broken])
+
+
+async def test_a_search_without_words_or_with_words_of_no_language_still_finds_by_meaning(
+    index: Index,
+) -> None:
+    one = point("leave")
+    await index.upsert([one])
+    for text in ("", "   ", "…", "the of and", "\u200b", "🦭🦭"):
+        hits = await index.search(text=text, vector=unit(1, 0, 0, 0), scope=ACME, limit=5)
+        assert [(hit.chunk.id, hit.sparse) for hit in hits] == [(one.chunk.id, None)], text
+
+
+WRITTEN = (
+    "",
+    "Ураїнська відпустка",
+    "年次休暇は25日",
+    "e\u0301 é 🦭 \u202eabc",
+    "a\tb\nc",
+    "ſ ﬁ ½",
+    "x" * 20_000,
+)
+
+
+async def test_texts_of_any_writing_come_back_as_they_went_in(index: Index) -> None:
+    points = [point(text, place=n) for n, text in enumerate(WRITTEN)]
+    await index.upsert(points)
+    document = points[0].chunk.document_id
+    assert await index.chunks(document_id=document, revision="r1") == [one.chunk for one in points]
+    assert [one.text for one in await index.get([one.chunk.id for one in points])] == list(WRITTEN)
+    hits = await index.search(text="відпустка", vector=unit(0, 0, 0, 1), scope=ACME, limit=20)
+    assert [hit.chunk.text for hit in hits if hit.sparse] == [WRITTEN[1]]
+
+
+async def test_names_with_quotes_stars_and_brackets_are_only_themselves(index: Index) -> None:
+    odd = ('a"b', "a'b", "a*", "a[]", "a.b", "a b", "ä", "")
+    points = [point("leave", source=f"{n}", groups=(name,)) for n, name in enumerate(odd)]
+    await index.upsert(points)
+    for one, name in zip(points, odd, strict=True):
+        assert await ids(index, replace(ACME, groups=(name,))) == {one.chunk.id}, name
+
+
+async def test_nothing_in_many_in_and_nothing_out_are_no_errors(index: Index) -> None:
+    await index.upsert([])
+    assert (await index.count(), await index.get([]), await ids(index, ACME)) == (0, [], set())
+    absent = document_id(tenant="acme", collection="hr", source_key="absent.pdf")
+    assert await index.chunks(document_id=absent, revision="r1") == []
+    await index.delete(document_id=absent)
+    await index.delete(document_id=absent, keep_revision="r1")
+    await index.flush()
+
+
+async def test_a_batch_larger_than_one_write_is_whole(index: Index) -> None:
+    points = [point(f"leave {n}", place=n, vector=unit(1, n / 2000, 0, 0)) for n in range(2_000)]
+    await index.upsert(points)
+    assert await index.count() == 2_000
+    hits = await index.search(text="", vector=unit(1, 0, 0, 0), scope=ACME, limit=3)
+    assert {hit.chunk.text for hit in hits} == {"leave 0", "leave 1", "leave 2"}
+
+
+async def test_reads_beside_writes_see_points_whole(index: Index) -> None:
+    points = [point(f"leave {n}", place=n) for n in range(600)]
+
+    async def write() -> None:
+        for at in range(0, len(points), 50):
+            await index.upsert(points[at : at + 50])
+
+    async def read() -> None:
+        whole = {one.chunk.id: one.chunk for one in points}
+        for _ in range(20):
+            hits = await index.search(text="leave", vector=unit(1, 0, 0, 0), scope=ACME, limit=40)
+            assert all(hit.chunk == whole[hit.chunk.id] for hit in hits)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write())
+        group.create_task(read())
+    assert await index.count() == 600
+
+
+async def test_a_vector_of_the_wrong_length_is_an_error(index: Index) -> None:
+    with pytest.raises((LibraryError, ValueError)):
+        await index.search(text="leave", vector=unit(1, 0), scope=ACME, limit=5)
+
+
 TENANTS, COLLECTIONS, GROUPS = ("acme", "rival"), ("hr", "law", "it"), ("a", "b", "*")
 some_groups = st.lists(st.sampled_from(GROUPS), unique=True).map(tuple)
 shelves = st.lists(
@@ -322,13 +467,6 @@ async def test_an_index_whose_making_was_cut_short_opens_empty(tmp_path: Path) -
     (tmp_path / "meta.json.new").write_text("{")
     index = await open_edge(tmp_path)
     assert await index.count() == 0
-    await index.close()
-
-
-async def test_a_vector_of_the_wrong_length_is_a_library_error(tmp_path: Path) -> None:
-    index = await open_edge(tmp_path)
-    with pytest.raises(LibraryError, match="index failed"):
-        await index.search(text="leave", vector=unit(1, 0), scope=ACME, limit=5)
     await index.close()
 
 
