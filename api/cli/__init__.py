@@ -11,7 +11,22 @@ from typing import Annotated
 
 import typer
 
-from api.cli import add, ask, doctor, evaluate, models, policy, read, rm, search, serve, status, threads
+from api.cli import (
+    add,
+    ask,
+    doctor,
+    evaluate,
+    feedback,
+    models,
+    policy,
+    read,
+    rm,
+    search,
+    serve,
+    slack,
+    status,
+    threads,
+)
 from api.startup import prepare
 
 app = typer.Typer(
@@ -43,6 +58,8 @@ app.command("search")(search.search)
 app.command("status")(status.status)
 app.command("rm")(rm.rm)
 app.command("threads")(threads.threads)
+app.command("slack")(slack.slack)
+app.command("feedback")(feedback.feedback)
 app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
 app.command("doctor")(doctor.doctor)
