@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings
 
 from agent.settings import AgentSettings
 from api.settings import ApiSettings
+from api.slack.settings import SlackSettings
 from guardrails.settings import GuardrailsSettings
 from ingest.settings import IngestSettings
 
@@ -27,6 +28,9 @@ HEAD = """\
 # Every setting, with its default. Copy to .env, or set in the environment; unset what you do not change.
 # docker-compose.yml reads .env; the command line reads the environment.
 """
+
+
+SECTIONS = (ApiSettings, SlackSettings, IngestSettings, AgentSettings, GuardrailsSettings)
 
 
 def words(settings: type[BaseSettings]) -> dict[str, str]:
@@ -66,7 +70,7 @@ def section(settings: type[BaseSettings]) -> str:
 
 def main() -> None:
     """Print all of it."""
-    print(HEAD + "\n".join(map(section, (ApiSettings, IngestSettings, AgentSettings, GuardrailsSettings))))
+    print(HEAD + "\n".join(map(section, SECTIONS)))
 
 
 if __name__ == "__main__":

@@ -75,6 +75,11 @@ class Sentence:
     text: str
     citations: tuple[int, ...]
 
+    @property
+    def marked(self) -> str:
+        """The text with its citation markers, as it stands in `Answer.text`."""
+        return self.text + "".join(f" [{n}]" for n in self.citations)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:

@@ -77,7 +77,7 @@ def turns_of(state: State, answer: Answer) -> list[StoredTurn]:
     said: StoredTurn = {"role": "assistant", "text": answer.text}
     if answer.sentences:
         said["sentences"] = [
-            {"text": marked(s), "cited": [chunks[n] for n in s.citations]} for s in answer.sentences
+            {"text": s.marked, "cited": [chunks[n] for n in s.citations]} for s in answer.sentences
         ]
         said["evidence"] = [k for k in state.get("evidence", []) if k["chunk_id"] in chunks.values()]
     return [asked, said]
@@ -123,17 +123,12 @@ def _ending(state: State, run: Run, sentences: tuple[Sentence, ...]) -> tuple[Ki
     if state.get("refused"):
         return "refusal", state["refused"], refusal_text(state["refused"], run)
     if sentences:
-        return "answer", None, " ".join(marked(s) for s in sentences)
+        return "answer", None, " ".join(s.marked for s in sentences)
     if state.get("stopped"):
         return "refusal", state["stopped"], refusal_text(state["stopped"], run)
     reason = state.get("reason") or ("cannot_see" if run.blind else "no_evidence")
     assert reason in get_args(AbstentionReason), reason
     return "abstention", reason, ABSTENTIONS[reason]
-
-
-def marked(sentence: Sentence) -> str:
-    """Return a sentence with its citation markers."""
-    return sentence.text + "".join(f" [{n}]" for n in sentence.citations)
 
 
 def _number(run: Run, fresh: Citation) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
@@ -24,8 +25,10 @@ WEB = Path(__file__).resolve().parent / "web"
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
-def create_app(house: House, *, settings: ApiSettings, instance: str = "") -> FastAPI:
-    """Build the app; it owns nothing and closes nothing."""
+def create_app(
+    house: House, *, settings: ApiSettings, instance: str = "", doors: Sequence[APIRouter] = ()
+) -> FastAPI:
+    """Build the app; it owns nothing and closes nothing. `doors` are ways in that are open only at times."""
     # The bundled documentation pages load scripts from a CDN; the OpenAPI document itself stays.
     app = FastAPI(title="Pagewarden", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.house, app.state.settings, app.state.instance = house, settings, instance
@@ -34,6 +37,8 @@ def create_app(house: House, *, settings: ApiSettings, instance: str = "") -> Fa
     app.state.doorkeeper = open_doorkeeper(settings, house.shelf)
     for part in (chat, documents, responses, search, status, threads):
         app.include_router(part.router)
+    for door in doors:
+        app.include_router(door)
     app.add_api_route("/", _page, include_in_schema=False)
     app.mount("/web", StaticFiles(directory=WEB))
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]

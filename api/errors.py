@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from agent.errors import AgentError
+from api.slack.errors import SlackError
 from api.startup import StartupError
 from guardrails.errors import GuardrailsError
 from ingest.errors import IngestError
@@ -207,12 +208,13 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "benchmark_failed": Kind(title="The benchmark gave no result", status=502, exit=4),
         "port_in_use": Kind(title="The port is in use", status=503, exit=5),
         "server_down": Kind(title="The running server does not answer", status=503, exit=4),
+        "slack": Kind(title="Slack does not take part", status=502, exit=4),
         "internal": Kind(title="Something broke inside", status=500, exit=1),
     }
 )
 
 #: The errors that carry a sentence for people; anything else is told as "internal" without its text.
-Told = (ApiError, AgentError, GuardrailsError, IngestError, StartupError)
+Told = (ApiError, AgentError, GuardrailsError, IngestError, SlackError, StartupError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from api.cli import (
     benchmark,
     doctor,
     evaluate,
+    feedback,
     keys,
     models,
     policy,
@@ -24,6 +25,7 @@ from api.cli import (
     rm,
     search,
     serve,
+    slack,
     status,
     threads,
 )
@@ -58,6 +60,8 @@ app.command("search")(search.search)
 app.command("status")(status.status)
 app.command("rm")(rm.rm)
 app.command("threads")(threads.threads)
+app.command("slack")(slack.slack)
+app.command("feedback")(feedback.feedback)
 app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
 app.add_typer(keys.app, name="keys")

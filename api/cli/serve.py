@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +19,7 @@ from api.cli.options import AsJson, Home, Usage, settings_of
 if TYPE_CHECKING:
     import asyncio
 
+    from fastapi import APIRouter
     from uvicorn import Server
 
     from api.house import House
@@ -47,7 +48,7 @@ def serve(
         settings = settings_of(context, home, host=host, port=port)
         folder = _sample_folder(sample_dir) if sample or sample_dir else None
         with _listening(settings, once=once) as listener:
-            async with open_house(settings) as house:
+            async with open_house(settings) as house, _slack(house, settings, once=once) as doors:
                 if folder is not None:
                     await _shelve_sample(house, settings, folder, quiet=as_json)
                 told = await _status(house, settings)
@@ -57,7 +58,7 @@ def serve(
                 if listener is None:
                     await demonstration
                 else:
-                    await _stay_up(house, settings, listener, told, meanwhile=demonstration)
+                    await _stay_up(house, settings, listener, told, doors=doors, meanwhile=demonstration)
         return 0
 
     run(verb, as_json=as_json)
@@ -103,6 +104,22 @@ async def _status(house: House, settings: ApiSettings) -> StatusOut:
     return await LocalDoor(house, settings).status()
 
 
+@contextlib.asynccontextmanager
+async def _slack(house: House, settings: ApiSettings, *, once: bool) -> AsyncGenerator[list[APIRouter]]:
+    """Open the Slack door where there are tokens for it. Raises Usage, SlackError."""
+    from api.cli.slack import slack_settings
+
+    slack = slack_settings()
+    if slack.bot_token is None or once:
+        yield []
+        return
+    from api.slack.door import open_slack
+    from api.slack.http import router_of
+
+    async with open_slack(house, api=settings, settings=slack) as door:
+        yield [router_of(door.app)] if slack.signing_secret is not None else []
+
+
 @contextlib.contextmanager
 def _listening(settings: ApiSettings, *, once: bool) -> Iterator[socket.socket | None]:
     """Take the port before anything is loaded. Raises PortInUse."""
@@ -136,6 +153,7 @@ async def _stay_up(
     listener: socket.socket,
     told: StatusOut,
     *,
+    doors: Sequence[APIRouter],
     meanwhile: Coroutine[None, None, None],
 ) -> None:
     """Serve until a signal says stop, and do `meanwhile` once the door is open."""
@@ -149,7 +167,7 @@ async def _stay_up(
     shown = settings.host if is_loopback(settings.host) else "127.0.0.1"
     url = f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
     running = Running(url=url, pid=os.getpid(), instance=secrets.token_hex(16))
-    server = _server(create_app(house, settings=settings, instance=running.instance))
+    server = _server(create_app(house, settings=settings, instance=running.instance, doors=doors))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, setattr, server, "should_exit", True)

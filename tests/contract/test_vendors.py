@@ -16,6 +16,7 @@ COMMON = {"anyio", "numpy", "pydantic", "pydantic_settings", "typing_extensions"
 #: Every other package from outside, and the files (or folders, with a slash) that may import it.
 OWNERS: dict[str, tuple[str, ...]] = {
     "PIL": ("ingest/", "api/benchmark/"),
+    "aiohttp": ("api/slack/web.py",),
     "av": ("ingest/video.py",),
     "aiosqlite": ("agent/threads.py",),
     "charset_normalizer": ("ingest/charset.py",),
@@ -49,6 +50,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "rapid_layout": ("ingest/ocr.py",),
     "rapidocr": ("ingest/ocr.py",),
     "rich": ("api/cli/",),
+    "slack_bolt": ("api/slack/app.py",),
+    "slack_sdk": ("api/slack/app.py", "api/slack/web.py"),
     "spacy": ("ingest/elements.py", "guardrails/ner.py"),
     "starlette": ("api/",),
     "tokenizers": ("ingest/onnx.py", "guardrails/onnx.py"),

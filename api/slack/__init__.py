@@ -1,0 +1,1 @@
+"""The Slack door: what is asked there is kept, answered once, and shown to nobody who may not read it."""

@@ -1,0 +1,3 @@
+"""The names of what the Slack door keeps in the library's folder."""
+
+BOOK, DIRECTORY = "slack.sqlite", "slack.yaml"
