@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from guardrails.errors import ClassifierUnfit
 from guardrails.onnx import OnnxModel
 from guardrails.rails import Passage, Ruling
+from guardrails.sieve import Sieve
 
 _LOG = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent / "model"
@@ -54,6 +55,14 @@ class Scores(Protocol):
         ...
 
 
+class FirstLook(Protocol):
+    """Says which texts the model need not read; raises ClassifierUnfit when it cannot."""
+
+    def look(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return (n,) probabilities that something is planted, in order."""
+        ...
+
+
 class _Pins(BaseModel):
     """`classifier.toml`: the only files that are accepted, and how long a text it learnt to read."""
 
@@ -75,10 +84,21 @@ class Shipped:
         self._pins_file = pins
         self._opening = Lock()
 
+    @property
+    def version(self) -> str:
+        """Name the model as stored verdicts do, "classifier-2". Raises ClassifierUnfit."""
+        return f"classifier-{self._pins.version}"
+
+    def look(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return (n,) probabilities of the sieve that something is planted. Raises ClassifierUnfit."""
+        with self._opening:
+            sieve = self._sieve
+        return sieve.look(texts)
+
     def score(self, texts: Sequence[str], heads: Sequence[Head]) -> NDArray[np.float64]:
         """Return (texts, heads) probabilities, the highest of each text's windows. Raises ClassifierUnfit."""
         with self._opening:
-            model, pins = self._opened
+            model, pins = self._opened, self._pins
         scores = np.zeros((len(texts), len(HEADS)))
         for prompt in (True, False):
             asked = [HEADS.index(head) for head in heads if (head != "planted") == prompt]
@@ -88,14 +108,21 @@ class Shipped:
         return scores[:, [HEADS.index(head) for head in heads]]
 
     @cached_property
-    def _opened(self) -> tuple[Model, _Pins]:
+    def _pins(self) -> _Pins:
         try:
-            pins = _Pins.model_validate(tomllib.loads(self._pins_file.read_text("utf-8")))
+            return _Pins.model_validate(tomllib.loads(self._pins_file.read_text("utf-8")))
         except (OSError, ValueError) as error:
             raise ClassifierUnfit(
                 f"The pins of the classifier cannot be read: {self._pins_file.name}."
             ) from error
-        return OnnxModel(self._folder, sha256=pins.sha256), pins
+
+    @cached_property
+    def _opened(self) -> Model:
+        return OnnxModel(self._folder, sha256=self._pins.sha256)
+
+    @cached_property
+    def _sieve(self) -> Sieve:
+        return Sieve(self._folder / "sieve.npz", sha256=self._pins.sha256.get("sieve.npz", ""))
 
 
 def _highest(model: Model, texts: Sequence[str], *, tokens: int, overlap: int) -> NDArray[np.float64]:
@@ -109,15 +136,27 @@ def _highest(model: Model, texts: Sequence[str], *, tokens: int, overlap: int) -
 
 
 class Classifier:
-    """Rail: blocks what scores at or above a head's threshold; the code is the head's name."""
+    """Rail: blocks what scores at or above a head's threshold; the code is the head's name.
+
+    With a sieve the head `planted` reads only what the sieve holds back; all else scores 0 there.
+    """
 
     name = "classifier"
     codes: frozenset[str] = frozenset(HEADS)
     rewrites = False
 
-    def __init__(self, scores: Scores, *, thresholds: Mapping[Head, float]) -> None:
+    def __init__(
+        self,
+        scores: Scores,
+        *,
+        thresholds: Mapping[Head, float],
+        sieve: FirstLook | None = None,
+        held_from: float = 0.0,
+    ) -> None:
         self._scores = scores
         self._thresholds = dict(thresholds)
+        self._sieve = sieve
+        self._held_from = held_from
 
     async def judge(self, passages: Sequence[Passage]) -> Sequence[Ruling]:
         """Return one ruling for each passage, in order, with its score. Raises ClassifierUnfit."""
@@ -129,9 +168,24 @@ class Classifier:
 
     def _judge(self, passages: Sequence[Passage]) -> Sequence[Ruling]:
         views = [list(passage.views()) for passage in passages]
-        scores = self._scores.score([view for some in views for view in some], list(self._thresholds))
+        scores = self._scored([view for some in views for view in some])
         ends = np.cumsum([len(some) for some in views])
         return [self._rule(part.max(axis=0)) for part in np.split(scores, ends[:-1])]
+
+    def _scored(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        heads = list(self._thresholds)
+        if self._sieve is None or "planted" not in heads:
+            return self._scores.score(texts, heads)
+        scores = np.zeros((len(texts), len(heads)))
+        # What is no number is held back.
+        held = np.flatnonzero(~(self._sieve.look(texts) < self._held_from)).tolist()
+        if held:
+            read = self._scores.score([texts[place] for place in held], ["planted"])
+            scores[held, heads.index("planted")] = read[:, 0]
+        others: list[Head] = [head for head in heads if head != "planted"]
+        if others:
+            scores[:, [heads.index(head) for head in others]] = self._scores.score(texts, others)
+        return scores
 
     def _rule(self, scores: NDArray[np.float64]) -> Ruling:
         """Rule by the head that is furthest above its threshold; not a number is above any."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from guardrails.audit import Audit
-from guardrails.classifier import Classifier, Scores, Shipped
+from guardrails.classifier import Classifier, FirstLook, Scores, Shipped
 from guardrails.errors import PolicyError
 from guardrails.guard import GuardModel, Judge
 from guardrails.names import by_rules
@@ -211,7 +211,8 @@ class Rails:
         for all hops and policies. Raises TelemetryOn, and PolicyError where the policy wants what there is
         not: a guard model without a judge, topics without an embedder.
         """
-        self._built = partial(_built, judge=judge, embedder=embedder, scores=scores or Shipped())
+        shipped = Shipped()
+        self._built = partial(_built, judge=judge, embedder=embedder, scores=scores or shipped, sieve=shipped)
         self._take(policy, rails)
         self._audit = audit
         self._rail_timeout_s = rail_timeout_s
@@ -514,7 +515,12 @@ def _agrees(reply: Reply, ticket: str, decided: Sequence[_Decided]) -> bool:
 
 
 def _built(
-    rule: Rule, *, judge: Judge | None, embedder: Callable[[], Embedder] | None, scores: Scores
+    rule: Rule,
+    *,
+    judge: Judge | None,
+    embedder: Callable[[], Embedder] | None,
+    scores: Scores,
+    sieve: FirstLook,
 ) -> Rail:
     """Build the rail that a policy's rule asks for."""
     match rule:
@@ -556,4 +562,9 @@ def _built(
                 near_refused=rule.near_refused,
             )
         case ClassifierRule():
-            return Classifier(scores, thresholds=rule.thresholds)
+            return Classifier(
+                scores,
+                thresholds=rule.thresholds,
+                sieve=None if rule.sieve is None else sieve,
+                held_from=rule.sieve or 0.0,
+            )

@@ -91,6 +91,11 @@ def _asks_sooner(ours: float | None, theirs: float | None) -> bool:
     return theirs is None or (ours is not None and ours <= theirs)
 
 
+def _holds_back(ours: float | None, theirs: float | None) -> bool:
+    """Compare sieves of which None holds back everything."""
+    return ours is None or (theirs is not None and ours <= theirs)
+
+
 class _Rule(BaseModel):
     """One rail at one hop, with its limits. `tightened` returns the stricter of two of a rail."""
 
@@ -296,17 +301,27 @@ class GuardModelRule(_Rule):
 class ClassifierRule(_Rule):
     """The probability from which each head of our classifier blocks; one that is not named is not asked."""
 
-    orders = {"injection": _asks_sooner, "harmful": _asks_sooner, "planted": _asks_sooner}
+    orders = {
+        "injection": _asks_sooner,
+        "harmful": _asks_sooner,
+        "planted": _asks_sooner,
+        "sieve": _holds_back,
+    }
 
     rail: Literal["classifier"] = "classifier"
     injection: Threshold | None = None
     harmful: Threshold | None = None
     planted: Threshold | None = None
+    sieve: Threshold | None = None
+    """A first look that costs little decides what `planted` reads: texts that score so much there, or more.
+    Without it `planted` reads everything, which is stricter and slower."""
 
     @model_validator(mode="after")
     def _asks(self) -> ClassifierRule:
         if not self.thresholds:
             raise ValueError("name a threshold for one head at least")
+        if self.sieve is not None and self.planted is None:
+            raise ValueError("a sieve is for `planted` only; name its threshold too")
         return self
 
     @property
@@ -320,10 +335,12 @@ class ClassifierRule(_Rule):
         return {head: threshold for head, threshold in heads.items() if threshold is not None}
 
     def tightened(self, other: ClassifierRule) -> ClassifierRule:
-        """Ask every head that either asks, at the lower threshold."""
+        """Ask every head that either asks, at the lower threshold; what one reads all of is read all of."""
         ours, theirs = self.thresholds, other.thresholds
         heads = {head: min(ours.get(head, 1.0), theirs.get(head, 1.0)) for head in ours | theirs}
-        return ClassifierRule.model_validate(heads)
+        sieves = (self.sieve, other.sieve)
+        sieve = None if None in sieves else min(one for one in sieves if one is not None)
+        return ClassifierRule.model_validate(heads | {"sieve": sieve})
 
     def blocks_from(self, code: str) -> float | None:
         """Return the threshold of the head that blocked, or of the only one there is."""

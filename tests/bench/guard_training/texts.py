@@ -152,6 +152,34 @@ def innocents(dice: random.Random, count: int) -> Iterator[Prompt]:
         yield Prompt(text=_typed(text, dice), injection=0, harmful=0, source="composed")
 
 
+def hard(dice: random.Random, count: int) -> Iterator[Prompt]:
+    """Yield prompts near the border: harmless ones that look hostile, their harmful twins, short probing."""
+    words = slots("hard")
+    bad, asked = lines("harmful_goals"), slots("slots")["how"]
+    for _ in range(count):
+        draw = dice.random()
+        if draw < 0.22:
+            yield Prompt(
+                text=_typed(fill(dice.choice(words["probe"]), words, dice), dice),
+                injection=1,
+                harmful=None,
+                source="composed",
+            )
+            continue
+        harmful = draw > 0.85
+        frame = dice.choice(words["stuffed" if draw < 0.5 else "strange" if draw < 0.6 else "wrapped"])
+        if harmful:
+            # A frame around a harmful wish: whether it attacks the assistant too, nobody says.
+            frame = frame.replace("{wish}", dice.choice(asked).format(goal=dice.choice(bad)))
+        text = " ".join(fill(frame, words, dice).split())
+        yield Prompt(
+            text=_typed(text, dice),
+            injection=None if harmful else 0,
+            harmful=int(harmful),
+            source="composed",
+        )
+
+
 def foreign(dice: random.Random, count: int) -> Iterator[Prompt]:
     """Yield prompts in other languages: the encoder knows little of them, and that alone is no attack."""
     words = slots("languages")

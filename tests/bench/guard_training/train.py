@@ -121,6 +121,7 @@ def gather(
     scale: float,
     share: float = 1.0,
     documents: int = 9_000,
+    hard: int = 0,
 ) -> tuple[list[texts.Prompt], list[texts.Document]]:
     """Read and compose everything, without what is measured on and without the source left out."""
     measured = {
@@ -138,6 +139,7 @@ def gather(
         *texts.roles(dice, int(3_500 * scale)),
         *texts.foreign(dice, int(1_500 * scale)),
         *texts.wordy(dice, int(3_000 * scale)),
+        *texts.hard(dice, hard),
     ]
     if leave_out == "composed":
         composed = []
@@ -219,7 +221,7 @@ def padded(batch: Sequence[Example], *, per_token: bool) -> tuple[Tensor, Tensor
     return ids, mask, labels
 
 
-def loss(model: Classifier, batch: Sequence[Example], *, per_token: bool) -> Tensor:
+def loss(model: Classifier, batch: Sequence[Example], *, per_token: bool, smooth: float = 0.02) -> Tensor:
     """Binary cross-entropy where a label is known; of documents the window's besides the tokens'."""
     ids, mask, labels = padded(batch, per_token=per_token)
     with torch.autocast("cpu", torch.bfloat16):
@@ -228,12 +230,12 @@ def loss(model: Classifier, batch: Sequence[Example], *, per_token: bool) -> Ten
     known = labels >= 0
     logits = model.tokens(states, real) if per_token else model.prompts(states, real)
     # A little smoothing: the corpora have rows that are labelled wrong.
-    targets = labels * 0.96 + 0.02
+    targets = labels * (1 - 2 * smooth) + smooth
     total = functional.binary_cross_entropy_with_logits(logits[known], targets[known])
     if per_token:
         whole = (labels == 1).any(-1).float()
         total = total + functional.binary_cross_entropy_with_logits(
-            model.planted(logits), whole * 0.96 + 0.02
+            model.planted(logits), whole * (1 - 2 * smooth) + smooth
         )
     return total
 
@@ -246,6 +248,7 @@ def train(
     *,
     rate: float,
     budget: int,
+    smooth: float = 0.02,
 ) -> None:
     """One pass over everything, prompts and documents in turn as they come."""
     work = [(b, False) for b in batches(prompts, budget, dice)] + [
@@ -267,7 +270,7 @@ def train(
     begun, seen = time.monotonic(), 0
     running: dict[bool, list[float]] = {False: [], True: []}
     for step, (batch, per_token) in enumerate(work):
-        value = loss(model, batch, per_token=per_token)
+        value = loss(model, batch, per_token=per_token, smooth=smooth)
         value.backward()
         nn.utils.clip_grad_norm_([*body, *heads], 1.0)
         optimizer.step()
@@ -298,6 +301,8 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the composed prompts")
     parser.add_argument("--share", type=float, default=1.0, help="share of the rows of the corpora")
     parser.add_argument("--documents", type=int, default=9_000, help="composed documents")
+    parser.add_argument("--hard", type=int, default=0, help="composed prompts near the border")
+    parser.add_argument("--smooth", type=float, default=0.02, help="how far labels are from 0 and 1")
     parser.add_argument("--rate", type=float, default=1.2e-4)
     parser.add_argument("--budget", type=int, default=1024, help="padded tokens a batch")
     parser.add_argument("--seed", type=int, default=0, help="another draw of what is composed")
@@ -308,7 +313,13 @@ def main() -> None:
     dice = random.Random(SEED + args.seed)
     data = Path(os.environ["PAGEWARDEN_DATA"])
     prompts, documents = gather(
-        data, dice, leave_out=args.leave_out, scale=args.scale, share=args.share, documents=args.documents
+        data,
+        dice,
+        leave_out=args.leave_out,
+        scale=args.scale,
+        share=args.share,
+        documents=args.documents,
+        hard=args.hard,
     )
     print(Counter((p.source, p.injection, p.harmful) for p in prompts))
     print(Counter((d.source, any(planted for _, planted in d.pieces)) for d in documents))
@@ -319,7 +330,7 @@ def main() -> None:
     model = Classifier(args.start)
     if args.weights:
         model.load_state_dict(torch.load(args.weights / "weights.pt", weights_only=True))
-    train(model, told, read, dice, rate=args.rate, budget=args.budget)
+    train(model, told, read, dice, rate=args.rate, budget=args.budget, smooth=args.smooth)
     args.out.mkdir(parents=True, exist_ok=True)
     torch.save(model.state_dict(), args.out / "weights.pt")
     if args.leave_out:
