@@ -53,13 +53,15 @@ set-up: ## Make .venv from requirements.lock (PYTHON=… chooses the interpreter
 set-up-dev: ## Make .venv with what the tests need
 	@.ci/set_up dev
 
+# Extras that the tests want too; the others (vllm, ray) have environments of their own or are skipped.
+TESTED := slack stores
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
   --no-emit-package opencv-python --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
 lock: ## Lock again after a change of dependencies (wants uv)
 	$(COMPILE) --extra local --extra build -o requirements.lock
 	cat requirements.lock tests/requirements.lock > .all.lock
-	$(COMPILE) --extra local --extra build --extra dev -o .all.lock
+	$(COMPILE) --extra local --extra build --extra dev $(addprefix --extra ,$(TESTED)) -o .all.lock
 	$(BIN)/python .ci/split_lock.py requirements.lock .all.lock > tests/requirements.lock
 	rm .all.lock
 
