@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from ingest.errors import ModelDown, ModelError, ModelReply
-from ingest.served import Message, ServedModel, Traits
+from ingest.served import Message, Patience, ServedModel, Traits
 from tests.contract.vllm_cpu.server import Running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm, pytest.mark.slow]
@@ -74,7 +75,7 @@ def video_part() -> dict[str, Any]:
 
 @asynccontextmanager
 async def client(
-    server: Running, *, forced: str | None = None, **extra: object
+    server: Running, *, forced: str | None = None, patience: Patience | None = None, **extra: object
 ) -> AsyncIterator[ServedModel]:
     """Open our client; `forced` is a regular expression that its answers must match."""
     if forced is not None:
@@ -86,6 +87,7 @@ async def client(
         sees_images=True,
         traits=Traits(switch="words"),
         timeout_s=300.0,
+        patience=patience,
         extra=extra,
     )
     try:
@@ -104,10 +106,11 @@ async def said(
     *,
     forced: str = "(yes|no)",
     max_tokens: int = 64,
+    patience: Patience | None = None,
     **extra: object,
 ) -> str:
     async with (
-        client(server, forced=forced, **extra) as model,
+        client(server, forced=forced, patience=patience, **extra) as model,
         aclosing(model.stream(messages, max_tokens=max_tokens)) as pieces,
     ):
         return "".join([piece async for piece in pieces])
@@ -238,10 +241,11 @@ async def test_a_cancelled_task_is_noticed_by_the_engine(vision: Running) -> Non
 
 async def test_too_many_requests_are_refused_at_once_and_the_rest_are_answered(vision: Running) -> None:
     rejected = vision.metric("vllm:admission_rejections_total")
+    once = replace(Patience.of(300.0), retries=0)  # else whoever is refused is answered in the end
 
     async def one() -> str:
         try:
-            return await said(vision, ask())
+            return await said(vision, ask(), patience=once)
         except ModelDown:
             # Mostly HTTP 503; a few are let in together and told so in a stream that began with 200.
             return "busy"
