@@ -24,6 +24,10 @@ pytestmark = [pytest.mark.anyio, pytest.mark.vllm, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = "How many bytes of the SQLite database header are reserved for expansion?"
 WRITES, LOOKS = "You answer a question from numbered sources", "You look at one picture"
+JUDGES, SUPPORTED = (
+    "You check claims against evidence",
+    r'\{"verdicts": \[\{"pair": 1, "verdict": "supported"\}\]\}',
+)
 SEEN = r'\{"answerable": true, "finding": "The table lists 20 reserved bytes at offset 72\."\}'
 SCOPE = Scope(tenant="default", collections=("default",))
 
@@ -56,7 +60,7 @@ async def test_a_right_sentence_is_looked_up_seen_checked_and_released(
     vision: Running, tmp_path: Path, weights_dir: Path
 ) -> None:
     said = r"20 bytes are reserved for expansion \[1\]\."
-    rules = {WRITES: said, LOOKS: SEEN}
+    rules = {WRITES: said, LOOKS: SEEN, JUDGES: SUPPORTED}
     async with (
         forcing(vision.base_url, rules) as door,
         house(door, tmp_path, weights_dir) as opened,
