@@ -261,7 +261,7 @@ class GuardedAgent:
         if found is None:
             return None
         film, chunks = found
-        key = (film.revision, scope, channel)
+        key = (f"{document_id}/{film.revision}", scope, channel)
         if self._played.get(key, 0.0) > time.monotonic():
             return film
         rails = self._rails_for(scope, channel=channel, trace="", heard=[])

@@ -2,6 +2,7 @@
 
 import { ask } from "/web/client.js";
 import { byId, count, make, say, seconds } from "/web/dom.js";
+import { place } from "/web/text.js";
 import { line } from "/web/trace.js";
 import * as viewer from "/web/viewer.js";
 
@@ -215,7 +216,7 @@ function sources(view) {
 /** The pages that came nearest to an answer that there is not. */
 function nearest({ nearest: pages = [] }) {
   if (!pages.length) return null;
-  const cards = pages.map((cited, place) => make("li", {}, make("button", { type: "button", className: "source", onclick: () => viewer.showCitation(pages, place) },
+  const cards = pages.map((cited, at) => make("li", {}, make("button", { type: "button", className: "source", onclick: () => viewer.showCitation(pages, at) },
     make("span", { className: "what" },
       make("span", { className: "place" }, make("b", {}, cited.name), ` · ${place(cited)}`),
       make("span", { className: "words" }, cited.quote)))));

@@ -30,7 +30,7 @@ from guardrails.policy import load
 from guardrails.rails import Passage, Rail, Ruling
 from guardrails.records import Hop, Verdict
 from ingest.errors import ModelDown, ModelReply
-from ingest.records import Chunk, Document, Scope
+from ingest.records import Chunk, Document, Film, Scope
 from ingest.vision import Finding
 from tests.fakes import DOWN, SCOPE, FakeLibrary, FakeModel, a_chunk, a_document
 
@@ -450,7 +450,7 @@ class Tally:
 async def run(
     count: int, watch: Watch, *, seed: int = 1, threads: Threads | None = None, first_hole: bool = False
 ) -> Tally:
-    """Run `count` fuzzed scenarios through ask, search, page and passages, all watched."""
+    """Run `count` fuzzed scenarios through ask, search, page, passages and film, all watched."""
     tally = Tally()
     for number in range(count):
         watch.rails.forget()
@@ -488,6 +488,15 @@ async def _one(
         tally.endings["search refused" if found.refusal else "search"] += 1
         for text in strings(hits_out(found).model_dump()):
             watch.cross("page", text)
+    if number % 4 == 2:
+        for document, chunks in scenario.library.shelf:
+            # Nothing can be cut out of a film: it is shown with all that is said and seen in it.
+            scenario.library.films[document.id] = Film(
+                path=Path("film.mp4"), media_type="video/mp4", revision=document.revision
+            )
+            if await agent.film(document.id, scope=SCOPE) is not None:
+                for chunk in chunks:
+                    watch.cross("page", chunk.text)
     if number % 4 == 1:
         for document, chunks in scenario.library.shelf:
             for text in await agent.passages(document.id, 1, scope=SCOPE) or ():

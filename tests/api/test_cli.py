@@ -232,6 +232,7 @@ EXITS = {
     **dict.fromkeys(["missing", "empty", "too_large", "too_many_pages", "unknown_type", "encrypted"], 3),
     **dict.fromkeys(["damaged", "unsafe_archive", "unsafe_markup", "timeout", "out_of_memory"], 3),
     **dict.fromkeys(["needs_program", "unreadable", "no_page_image", "bad_input"], 3),
+    **dict.fromkeys(["address_refused", "not_fetched"], 3),
     **dict.fromkeys(
         ["weights_missing", "model", "model_down", "model_reply", "index_down", "incompatible"], 4
     ),
