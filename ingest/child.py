@@ -461,6 +461,20 @@ def film_wav(
         return speech.wav(sound), next_s
 
 
+def film_shot(
+    path: Path, media_type: str, start_s: float, end_s: float, most: int, settings: IngestSettings
+) -> tuple[bytes, tuple[tuple[float, bytes], ...]]:
+    """Cut a scene for a vision model: as a clip where `most` is 0, else as so many frames."""
+    bound(settings)
+    from ingest import video
+
+    with _edge():
+        if not most:
+            return video.clip(path, media_type, start_s=start_s, end_s=end_s), ()
+        found = video.frames(path, media_type, start_s=start_s, end_s=end_s, most=most)
+        return b"", tuple(found)
+
+
 def _window(path: Path, media_type: str, from_s: float) -> tuple[Any, float | None]:
     from ingest import speech, video
 

@@ -60,6 +60,7 @@ from ingest.sources import (
 )
 from ingest.structure import finish
 from ingest.views import Shown
+from ingest.watching import Watcher
 
 #: Goes into every chunk's id: raise it whenever the same file would be read differently.
 READER = "reader-3"
@@ -95,11 +96,17 @@ class Reader:
     """Reads sources into pages and renders page images, each in child processes of its own."""
 
     def __init__(
-        self, settings: IngestSettings, *, eyes: Eyes | None = None, ears: scenes.Ears | None = None
+        self,
+        settings: IngestSettings,
+        *,
+        eyes: Eyes | None = None,
+        ears: scenes.Ears | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         self._settings = settings
         self._eyes = eyes
         self._ears = ears
+        self._watcher = watcher
         self._slots = anyio.Semaphore(settings.readers)
         # People wait for page images: they never queue behind a batch of documents.
         self._views = anyio.Semaphore(2)
@@ -116,7 +123,7 @@ class Reader:
         """Name how this file is read; of a film also by whom it is heard, and the subtitles beside it."""
         if source.media_type not in VIDEOS:
             return self.version
-        return scenes.version(source, self._settings, self._ears)
+        return scenes.version(source, self._settings, self._ears, self._watcher)
 
     async def read(
         self,
@@ -292,6 +299,8 @@ class Reader:
             on_page=telling.page,
             settings=self._settings,
             ears=self._ears,
+            watcher=self._watcher,
+            on_wait=telling.wait,
         )
         return _kept(await scenes.read_film(source, pages_dir, desk))
 

@@ -31,6 +31,7 @@ from ingest.settings import IngestSettings
 from ingest.shots import HEIGHT, SAME, WIDTH, differ
 from ingest.sources import Source
 from ingest.structure import Block, finish
+from ingest.watching import MOST_PICTURES, Shot, Watcher
 
 #: Goes into the ids of a film's chunks: raise it whenever the same film would be read differently.
 VERSION = "film-1"
@@ -81,6 +82,8 @@ class Desk:
     on_page: Callable[[int, int], None]
     settings: IngestSettings
     ears: Ears | None
+    watcher: Watcher | None
+    on_wait: Callable[[bool], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +93,14 @@ class Seen:
     blocks: tuple[Block, ...]
     reason: str
     lost: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What a model saw in a scene."""
+
+    elements: tuple[Element, ...]
+    told: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,16 +123,18 @@ async def read_film(source: Source, pages_dir: Path, desk: Desk) -> list[Page]:
     spans, broken = await _spans(source, pages_dir, facts, known, desk)
     words = await _words(source, facts, known, desk)
     drafts = await _drafts(pages_dir, spans, facts, known, desk)
-    pages = _joined(drafts, spans, words, has_image=facts.width > 0)
+    watched = await _watched(source, spans, facts, known, desk)
+    pages = _joined(drafts, spans, words, watched, has_image=facts.width > 0)
     return pages + ([_missing(len(pages) + 1, spans, broken, facts)] if broken else [])
 
 
-def version(source: Source, settings: IngestSettings, ears: Ears | None) -> str:
-    """Name how a film is read: other subtitles or other ears are other words."""
+def version(source: Source, settings: IngestSettings, ears: Ears | None, watcher: Watcher | None) -> str:
+    """Name how a film is read: other subtitles, ears or eyes are other words."""
     file = subtitles.beside(source.path)
     said = "none" if ears is None else ears.name
     words = content_hash(file.read_bytes())[:12] if file is not None else said
-    return f"{VERSION}-{settings.scene_s:g}+{words}"
+    parts = [f"{VERSION}-{settings.scene_s:g}", words, *([watcher.version] if watcher else [])]
+    return "+".join(parts)
 
 
 def want_film() -> None:
@@ -297,6 +310,43 @@ async def _drafts(
     return [done[raw.no] for raw in drafts]
 
 
+async def _watched(
+    source: Source, spans: Sequence[tuple[float, float]], facts: Facts, known: _Known, desk: Desk
+) -> list[_Told]:
+    """Have every scene looked at by the vision model, where there is one. Raises ModelDown."""
+    watcher = desk.watcher
+    if watcher is None or not facts.width:
+        return [_Told(elements=(), told="") for _ in spans]
+    told: dict[int, _Told] = {}
+
+    async def watch(no: int, start_s: float, end_s: float) -> None:
+        async def make() -> _Told:
+            return await _asked(source, start_s, end_s, watcher, desk)
+
+        name = f"{_plain(watcher.version)}-{no}"
+        told[no] = await known.get(name, _Told, make, keep=lambda one: bool(one.elements))
+
+    try:
+        async with anyio.create_task_group() as group:
+            for no, (start_s, end_s) in enumerate(spans):
+                group.start_soon(watch, no, start_s, end_s)
+    except* IngestError as errors:
+        raise errors.exceptions[0] from None
+    return [told[no] for no in range(len(spans))]
+
+
+async def _asked(source: Source, start_s: float, end_s: float, watcher: Watcher, desk: Desk) -> _Told:
+    most = 0 if watcher.clips else MOST_PICTURES
+    call = partial(child.film_shot, source.path, source.media_type, start_s, end_s, most, desk.settings)
+    try:
+        clip, frames = await desk.in_child(call)
+        shot = Shot(seconds=end_s - start_s, clip=clip, frames=frames)
+        elements = await watcher.watch(shot, on_wait=desk.on_wait)
+    except (InputError, ModelReply) as error:
+        return _Told(elements=(), told=f"{watcher.name} could not watch it: {error.detail}")
+    return _Told(elements=elements, told=f"{watcher.name} watched it.")
+
+
 def _alike(pages_dir: Path, total: int) -> dict[int, int]:
     """Return for each scene that shows what an earlier one shows the number of that one."""
     fresh: list[tuple[int, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]] = []
@@ -313,7 +363,12 @@ def _alike(pages_dir: Path, total: int) -> dict[int, int]:
 
 
 def _joined(
-    drafts: Sequence[Draft], spans: Sequence[tuple[float, float]], words: _Words, *, has_image: bool
+    drafts: Sequence[Draft],
+    spans: Sequence[tuple[float, float]],
+    words: _Words,
+    watched: Sequence[_Told],
+    *,
+    has_image: bool,
 ) -> list[Page]:
     """Put what is shown and what is said together on the axis of time."""
     said: list[list[Element]] = [[] for _ in spans]
@@ -326,15 +381,17 @@ def _joined(
             width_pt=raw.width_pt,
             height_pt=raw.height_pt,
             read_by="film",
-            reason=f"{raw.reason} {words.told}",
-            elements=(*elements, *spoken),
-            flags=_flags(raw, [*elements, *spoken]),
+            reason=" ".join(filter(None, (raw.reason, words.told, seen.told))),
+            elements=(*elements, *spoken, *seen.elements),
+            flags=_flags(raw, [*elements, *spoken, *seen.elements]),
             lost=raw.lost,
             has_image=has_image,
             start_s=round(start_s, 3),
             end_s=round(end_s, 3),
         )
-        for raw, elements, spoken, (start_s, end_s) in zip(drafts, shown, said, spans, strict=True)
+        for raw, elements, spoken, seen, (start_s, end_s) in zip(
+            drafts, shown, said, watched, spans, strict=True
+        )
     ]
 
 

@@ -45,6 +45,11 @@ class IngestSettings(BaseSettings):
     """Longest scene of a film, seconds; a longer shot is split evenly."""
     speech: Literal["auto", "off"] = "auto"
     """Whether what is said in films without subtitles is written down: by a server, else by local weights."""
+    watch: Literal["auto", "off"] = "auto"
+    """Whether a served vision model, if there is one, watches every scene of a film."""
+    video_pruning: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """The `--video-pruning-rate` that the vision model's server runs with; 0: it has none, and scenes go as
+    the frames that change. Unset: what `pagewarden models serve` gives, and 0 for servers of others."""
     eyes: Literal["auto", "all", "off"] = "auto"
     """Pages that a served vision model reads, if there is one; auto: where the text layer is not enough."""
     eyes_slots: Annotated[int, Field(ge=1, le=256)] = 16

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ingest import shots
+from ingest.clips import FPS, MOST_FRAMES, changing, spread
 from ingest.errors import Damaged, Empty
 from ingest.films import Facts, Stretch
 from ingest.records import Cue
@@ -42,6 +44,8 @@ _FORMATS = {
 #: Longest side of a key frame as kept, pixels, and how many frames a second may become one.
 _SIDE, _KEPT_RATE = 1280, 2.0
 _STRETCH_S = 60.0
+#: Side of a tile of the vision model, and the size in which frames are compared, pixels.
+_TILE, _COMPARED = 512, (128, 72)
 SAMPLE_RATE = 16_000
 #: A frame between two key frames that takes this share of one adds something.
 _LARGE = 0.12
@@ -292,3 +296,66 @@ def _lay(heard: NDArray[np.float32], piece: Any, begins_s: float) -> int:
     room = heard[at : at + len(samples)]
     room[:] = samples[: len(room)]
     return min(len(heard), at + len(samples))
+
+
+def clip(path: Path, media_type: str, *, start_s: float, end_s: float) -> bytes:
+    """Cut a stretch as an MP4 of two frames a second, each within a tile of the model, without sound."""
+    out = BytesIO()
+    with av.open(out, "w", format="mp4") as made:
+        stream: Any = made.add_stream("libx264", rate=int(FPS), options={"preset": "veryfast", "crf": "23"})
+        stream.pix_fmt = "yuv420p"
+        sized = False
+        for no, (_, picture) in enumerate(_sampled(path, media_type, start_s, end_s)):
+            even = picture.resize((picture.width // 2 * 2, picture.height // 2 * 2))
+            if not sized:
+                stream.width, stream.height, sized = even.width, even.height, True
+            frame = av.VideoFrame.from_ndarray(np.asarray(even), format="rgb24")
+            frame.pts, frame.time_base = no, Fraction(1, int(FPS))
+            made.mux(stream.encode(frame))
+        if not sized:
+            raise Damaged("The stretch holds no frame.")
+        made.mux(stream.encode())
+    return out.getvalue()
+
+
+def frames(
+    path: Path, media_type: str, *, start_s: float, end_s: float, most: int
+) -> list[tuple[float, bytes]]:
+    """Return the frames of a stretch in which something changed, with their seconds from its beginning.
+
+    Each is a JPEG padded to one tile of the model: wider ones would cost three.
+    """
+    sampled = list(_sampled(path, media_type, start_s, end_s))
+    compared = [np.asarray(picture.resize(_COMPARED)) for _, picture in sampled]
+    kept = []
+    for place in spread(changing(compared), most=most):
+        at_s, picture = sampled[place]
+        tile = Image.new("RGB", (_TILE, _TILE))
+        tile.paste(picture, ((_TILE - picture.width) // 2, (_TILE - picture.height) // 2))
+        out = BytesIO()
+        tile.save(out, "JPEG", quality=88)
+        kept.append((at_s - start_s, out.getvalue()))
+    return kept
+
+
+def _sampled(
+    path: Path, media_type: str, start_s: float, end_s: float
+) -> Iterator[tuple[float, Image.Image]]:
+    """Decode two frames a second of a stretch, each within a tile."""
+    with _opened(path, media_type) as film:
+        stream, begins_s = film.streams.best("video"), _start_s(film)
+        ratio, next_s, taken = _ratio(stream), start_s, 0
+        _seek(film, stream, start_s, begins_s)
+        try:
+            for frame in _frames(film, stream):
+                at_s = (frame.time or 0.0) - begins_s
+                if at_s >= end_s or taken == MOST_FRAMES:
+                    return
+                if at_s >= next_s - 0.02:
+                    picture = _upright(frame, ratio)
+                    picture.thumbnail((_TILE, _TILE))
+                    yield at_s, picture
+                    next_s, taken = next_s + 1 / FPS, taken + 1
+        except av.error.FFmpegError:
+            # What came before it breaks off is shown.
+            return

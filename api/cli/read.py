@@ -31,7 +31,8 @@ def read(
     page: Annotated[int | None, typer.Option(min=1, help="Only this page.")] = None,
     password: Annotated[str | None, typer.Option(help="What opens an encrypted file.")] = None,
     show: Annotated[
-        bool, typer.Option("--show", help="Draw every element's box and kind on the page.")
+        bool,
+        typer.Option("--show", help="Draw every element's box and kind on the page; of a film, its scenes."),
     ] = False,
     within: Annotated[
         float, typer.Option(min=1, help="Seconds it may take; what is left by then is named, not read.")
@@ -137,6 +138,8 @@ async def _draw(
     from ingest.errors import NoPageImage, Unreadable
     from ingest.outlines import outline
 
+    if any(page.start_s is not None for page in pages):
+        return await _film_sheets(pages, pages_dir, into)
     shown = [page for page in pages if page.has_image]
     if not shown:
         complain("There is nothing to draw: this kind of file has no page images.")
@@ -156,6 +159,26 @@ async def _draw(
             continue
         path = into / f"{page.no}.png"
         await anyio.Path(path).write_bytes(await anyio.to_thread.run_sync(outline, image, page))
+        drawn.append(path)
+    return drawn
+
+
+async def _film_sheets(pages: Sequence[Page], pages_dir: Path, into: Path) -> list[Path]:
+    """Write a film's scenes as sheets of small pictures with times and words, and return the files."""
+    import anyio
+    import anyio.to_thread
+
+    from ingest.contact import MOST, contact_sheet, frame_of
+
+    await anyio.Path(into).mkdir(parents=True, exist_ok=True)
+    drawn: list[Path] = []
+    for first in range(0, len(pages), MOST):
+        frames = []
+        for page in pages[first : first + MOST]:
+            file = anyio.Path(pages_dir / f"{page.no}.jpg")
+            frames.append(frame_of(page, await file.read_bytes() if page.has_image else None))
+        path = into / f"scenes-{len(drawn) + 1}.png"
+        await anyio.Path(path).write_bytes(await anyio.to_thread.run_sync(contact_sheet, frames))
         drawn.append(path)
     return drawn
 
