@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from api import chat, documents, responses, search, status, threads
+from api import chat, documents, feedback, insight, responses, search, status, threads
 from api.auth import open_doorkeeper
 from api.edge import Edge, error_body, error_headers
 from api.errors import Problem
 from api.house import House
 from api.ledger import Ledger
 from api.limits import Limits
+from api.openapi import describe
 from api.settings import ApiSettings
 
 WEB = Path(__file__).resolve().parent / "web"
@@ -35,12 +37,13 @@ def create_app(
     app.state.ledger = Ledger(settings.home / "ledger.sqlite")
     app.state.limits = Limits(settings, app.state.ledger, house.shelf)
     app.state.doorkeeper = open_doorkeeper(settings, house.shelf)
-    for part in (chat, documents, responses, search, status, threads):
+    for part in (chat, documents, feedback, insight, responses, search, status, threads):
         app.include_router(part.router)
     for door in doors:
         app.include_router(door)
     app.add_api_route("/", _page, include_in_schema=False)
     app.mount("/web", StaticFiles(directory=WEB))
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _plain)  # type: ignore[arg-type]
     app.add_middleware(Edge, settings=settings)

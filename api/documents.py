@@ -9,16 +9,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
+import anyio.to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi import Path as PathParam
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 
-from api.auth import HTTP, Caller, Doorkeeper, Identity, Who, authorize
+from api.auth import HTTP, Caller, Doorkeeper, Identity, Who, authorize, digest
 from api.errors import BadRequest, NotFound, Problem
 from api.house import House
 from api.limits import Limits
+from api.paging import MaybePaging, page_of, tagged
 from api.passes import FIELD, admit
+from api.repeats import once
 from api.schemas import (
     DocumentPagesOut,
     DocumentsOut,
@@ -31,7 +34,7 @@ from api.schemas import (
     outcome_out,
 )
 from api.settings import NAME, ApiSettings
-from api.upload import receive
+from api.upload import Inbox, receive
 from ingest.records import Box, Document, Framing, PictureFormat, PictureSize, Scope
 
 router = APIRouter(tags=["documents"])
@@ -68,33 +71,52 @@ async def add(request: Request, who: Who) -> Response:
         if not inbox.uploads:
             raise BadRequest("No file came: send each in a field named 'file', with a file name.")
         limits: Limits = request.app.state.limits
-        await limits.adding(who, size=sum(upload.path.stat().st_size for upload in inbox.uploads))
-        outcomes = [
-            outcome_out(
-                await house.shelf.add(
-                    upload.path,
-                    name=upload.name,
-                    tenant=who.scope.tenant,
-                    collection=collection,
-                    groups=groups,
+
+        async def work() -> Response:
+            await limits.adding(who, size=sum(upload.path.stat().st_size for upload in inbox.uploads))
+            outcomes = [
+                outcome_out(
+                    await house.shelf.add(
+                        upload.path,
+                        name=upload.name,
+                        tenant=who.scope.tenant,
+                        collection=collection,
+                        groups=groups,
+                    )
                 )
-            )
-            for upload in inbox.uploads
-        ]
-        fresh = sum(o.pages for o in outcomes if o.outcome in ("added", "updated"))
-        await limits.added(who, pages=fresh)
-    return _told(outcomes, request.state.request_id)
+                for upload in inbox.uploads
+            ]
+            fresh = sum(o.pages for o in outcomes if o.outcome in ("added", "updated"))
+            await limits.added(who, pages=fresh)
+            return _told(outcomes, request.state.request_id)
+
+        sent = await anyio.to_thread.run_sync(_sent, inbox)
+        return await once(request, who, digest(collection, *groups, *sent), work)
 
 
-@router.get("/v1/documents")
-async def listing(request: Request, caller: Caller) -> DocumentsOut:
-    """List the documents that the caller may see."""
+def _sent(inbox: Inbox) -> list[str]:
+    """Name what came: each file's label and the hash of its content."""
+    found = []
+    for upload in inbox.uploads:
+        with upload.path.open("rb") as file:
+            found += [upload.name, hashlib.file_digest(file, "sha256").hexdigest()]
+    return found
+
+
+@router.get("/v1/documents", response_model=DocumentsOut)
+async def listing(request: Request, caller: Caller, wanted: Annotated[MaybePaging, Query()]) -> Response:
+    """List the documents that the caller may see: all, or page by page with `limit` and `after`."""
     house: House = request.app.state.house
-    return DocumentsOut(documents=[document_out(d) for d in await house.shelf.documents(scope=caller)])
+    held = sorted(await house.shelf.documents(scope=caller), key=lambda d: (d.name, d.id))
+    page = page_of(held, wanted, key=lambda d: (d.name, d.id))
+    told = DocumentsOut(
+        documents=[document_out(d) for d in page.rows], has_more=page.next is not None, next=page.next
+    )
+    return tagged(request, told, brief=True)
 
 
-@router.get("/v1/documents/{document_id}")
-async def one(document_id: str, request: Request, caller: Caller) -> DocumentPagesOut:
+@router.get("/v1/documents/{document_id}", response_model=DocumentPagesOut)
+async def one(document_id: str, request: Request, caller: Caller) -> Response:
     """Return a document with the addresses of its page images."""
     document = await _found(request, document_id, scope=caller)
     house: House = request.app.state.house
@@ -102,7 +124,8 @@ async def one(document_id: str, request: Request, caller: Caller) -> DocumentPag
     scenes = await house.shelf.scenes(document.id, scope=caller)
     images = [_page_out(document.id, no, scenes.get(no, (None, None))) for no in numbers]
     film = f"/v1/documents/{document.id}/film" if scenes else None
-    return DocumentPagesOut(**document_out(document).model_dump(), page_images=images, film=film)
+    told = DocumentPagesOut(**document_out(document).model_dump(), page_images=images, film=film)
+    return tagged(request, told)
 
 
 def _page_out(document_id: str, no: int, seconds: tuple[float | None, float | None]) -> PageOut:

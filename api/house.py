@@ -15,6 +15,7 @@ from ingest.records import Document, Outcome, Scope
 
 if TYPE_CHECKING:
     from agent.run import Agent
+    from api.schemas import PolicyOut
 
 #: Called with (stage, done, total) of the file being added: pages while it is read, chunks later; "wait"
 #: while it waits for a model server that is down.
@@ -103,3 +104,7 @@ class House:
     warm: Callable[[], Coroutine[None, None, None]]
     #: Why changed policy files are not in force, None where all are.
     policy_fault: Callable[[], str | None] = lambda: None
+    #: The policy in force for (scope, channel); None where none is told.
+    policy: Callable[[Scope, str], PolicyOut | None] = lambda scope, channel: None
+    #: The file in which the rails record their verdicts; None where none is kept.
+    audit: str | None = None

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from agent.records import Answer, Citation, Kind, SearchResult, Turn, WrittenBy
 from api.keys import Role
+from api.ledger import Rating
 from ingest.records import (
     Box,
     Document,
@@ -141,7 +142,14 @@ class DocumentOut(Told):
     added_at: datetime
 
 
-class DocumentsOut(Told):
+class Listed(Told):
+    """One page of a list; `next` is the `after` of the page behind it."""
+
+    has_more: bool = False
+    next: str | None = None
+
+
+class DocumentsOut(Listed):
     """The documents that the caller may see, by name."""
 
     documents: list[DocumentOut]
@@ -279,7 +287,7 @@ class ThreadOut(Told):
     turns: list[TurnOut]
 
 
-class ThreadsOut(Told):
+class ThreadsOut(Listed):
     """The names of the conversations that are kept."""
 
     threads: list[str]
@@ -337,6 +345,64 @@ class PolicyOut(Told):
     #: What a model on somebody else's server does not get to see; other policies may add to it.
     hosted: dict[str, JsonValue]
     refusal: dict[str, dict[str, str]]
+
+
+class CollectionOut(Told):
+    """A collection, and how much of it the caller may see."""
+
+    name: str
+    #: As chat calls it.
+    model: str
+    documents: int
+    pages: int
+    bytes: int
+
+
+class CollectionsOut(Listed):
+    """The collections that the caller may read, by name."""
+
+    collections: list[CollectionOut]
+
+
+class FeedbackOut(Told):
+    """What somebody thought of an answer."""
+
+    id: str
+    who: str
+    trace_id: str
+    rating: Rating
+    reason: str | None
+    comment: str | None
+    at: float
+
+
+class FeedbacksOut(Listed):
+    """What was thought of answers, the newest first."""
+
+    feedback: list[FeedbackOut]
+
+
+class UsedOut(Told):
+    """What one caller used on one day (UTC); a token is four bytes."""
+
+    day: str
+    who: str
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    pages: int
+
+
+class UsageOut(Listed):
+    """Use by day and caller, the newest day first."""
+
+    usage: list[UsedOut]
+
+
+class VerdictsOut(Listed):
+    """What the rails decided, the newest first, as the audit has it."""
+
+    verdicts: list[dict[str, JsonValue]]
 
 
 class AllowanceOut(Told):
@@ -536,6 +602,10 @@ PUBLISHED: dict[str, type[BaseModel]] = {
     "policy": PolicyOut,
     "policy_check": CheckedOut,
     "policy_explain": ExplainedOut,
+    "collections": CollectionsOut,
+    "feedback": FeedbacksOut,
+    "usage": UsageOut,
+    "audit": VerdictsOut,
     "key": KeyOut,
     "keys": KeysOut,
     "problem": ProblemOut,

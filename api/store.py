@@ -32,21 +32,21 @@ class Store:
         """Look, without making a file where there is none. Raises LibraryError."""
         if not self.path.exists():
             return otherwise
-        return await self.write(call)
+        return await anyio.to_thread.run_sync(self._alone, call, "BEGIN")
 
     async def write(self, call: Callable[[sqlite3.Connection], T]) -> T:
         """Do something in one transaction. Raises LibraryError, and what `call` raises."""
-        return await anyio.to_thread.run_sync(self._alone, call)
+        return await anyio.to_thread.run_sync(self._alone, call, "BEGIN IMMEDIATE")
 
-    def _alone(self, call: Callable[[sqlite3.Connection], T]) -> T:
+    def _alone(self, call: Callable[[sqlite3.Connection], T], begin: str) -> T:
         try:
-            with self._opened() as connection:
+            with self._opened(begin) as connection:
                 return call(connection)
         except sqlite3.Error as error:
             raise LibraryError(f"{self.path.name} failed ({error}): restore it, or move it away.") from error
 
     @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
+    def _opened(self, begin: str) -> Iterator[sqlite3.Connection]:
         if not self.path.exists():
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -54,7 +54,7 @@ class Store:
         try:
             connection.execute("PRAGMA synchronous = NORMAL")
             self._make_or_check(connection)
-            connection.execute("BEGIN")
+            connection.execute(begin)
             try:
                 yield connection
             except BaseException:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 
 from api.auth import Caller
 from api.errors import NotFound
+from api.paging import MaybePaging, page_of, tagged
 from api.schemas import RemovedOut, ThreadOut, ThreadsOut, thread_out
 
 if TYPE_CHECKING:
@@ -20,11 +21,13 @@ Name = Annotated[str, InPath(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 _NONE = "There is no such conversation here."
 
 
-@router.get("/v1/threads")
-async def threads(request: Request, caller: Caller) -> ThreadsOut:
-    """List the conversations of the caller's tenant."""
+@router.get("/v1/threads", response_model=ThreadsOut)
+async def threads(request: Request, caller: Caller, wanted: Annotated[MaybePaging, Query()]) -> Response:
+    """List the caller's conversations: all, or page by page with `limit` and `after`."""
     agent: Agent = request.app.state.house.agent
-    return ThreadsOut(threads=await agent.threads(scope=caller))
+    page = page_of(sorted(await agent.threads(scope=caller)), wanted, key=lambda name: (name,))
+    told = ThreadsOut(threads=page.rows, has_more=page.next is not None, next=page.next)
+    return tagged(request, told, brief=True)
 
 
 @router.get("/v1/threads/{name}")

@@ -27,6 +27,7 @@ from ingest.records import Document, Outcome, Scope, readers_key
 
 if TYPE_CHECKING:
     from api.masked import Hosting
+    from api.schemas import PolicyOut
     from api.writer import LocalModel
     from guardrails.effective import Bound, Effective
     from guardrails.topics import Embedder
@@ -103,7 +104,37 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
             readiness=parts.tell,
             warm=parts.warm,
             policy_fault=lambda: policies.fault,
+            policy=partial(_policy_out, policies),
+            audit=_audit_file(),
         )
+
+
+def _audit_file() -> str | None:
+    from guardrails.settings import GuardrailsSettings
+
+    audit = GuardrailsSettings().audit
+    return None if audit is None else str(audit)
+
+
+def _policy_out(policies: Effective, scope: Scope, channel: str) -> PolicyOut:
+    """Show the policy in force for a caller; what is added to its collections is judged as it comes in."""
+    from api.schemas import PolicyOut
+    from guardrails.effective import Place
+
+    asked = policies.policy(Place(tenant=scope.tenant, collections=scope.collections, channel=channel))
+    added = policies.policy(Place(tenant=scope.tenant, collections=scope.collections, channel="ingest"))
+    content = asked.model_dump(mode="json")
+    content["hops"]["document"] = added.model_dump(mode="json")["hops"]["document"]
+    return PolicyOut(
+        policy=asked.label,
+        tenant=scope.tenant,
+        collections=list(scope.collections),
+        channel=channel,
+        fault=policies.fault,
+        hops=content["hops"],
+        hosted=content["hosted"],
+        refusal=content["refusal"],
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
