@@ -258,7 +258,7 @@ class Shelves:
                 break
             views[place] = view
         if views:
-            seen = await self._vision.look(list(views.values()), question=question)
+            seen = await self._vision.look(list(views.values()), question=question, tenant=scope.tenant)
             for place, finding in zip(views, seen, strict=True):
                 findings[place] = finding
         return findings

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from ingest.errors import ModelError, Unreadable
 from ingest.records import Box
-from ingest.served import LanguageModel, Message
+from ingest.served import Call, LanguageModel, Message
 from ingest.tiles import png_tokens
 from ingest.transcribe import PROMPT, PageReply, Piece, pieces_of
 
@@ -57,8 +57,8 @@ class VisionModel(Protocol):
         """Count what looking at this image takes of a model's prompt; 0 where no model is asked."""
         ...
 
-    async def look(self, views: Sequence[View], *, question: str) -> list[Finding]:
-        """Say for each view what it shows that helps to answer `question`, in the order given."""
+    async def look(self, views: Sequence[View], *, question: str, tenant: str) -> list[Finding]:
+        """Say for each view what it shows that helps `tenant` to answer `question`, in the order given."""
         ...
 
 
@@ -86,7 +86,7 @@ class OcrLayout:
         """Take nothing of any prompt."""
         return 0
 
-    async def look(self, views: Sequence[View], *, question: str) -> list[Finding]:
+    async def look(self, views: Sequence[View], *, question: str, tenant: str) -> list[Finding]:
         """Read each view whose words are not known yet; `question` changes nothing for OCR."""
         return [await self._look(view) for view in views]
 
@@ -182,13 +182,13 @@ class ServedVision:
         """Count the tiles of the image."""
         return png_tokens(png)
 
-    async def look(self, views: Sequence[View], *, question: str) -> list[Finding]:
+    async def look(self, views: Sequence[View], *, question: str, tenant: str) -> list[Finding]:
         """Ask the model about each view, side by side; raises ModelDown or ModelReply."""
         findings: list[Finding] = [Finding(outcome="cannot_see")] * len(views)
 
         async def ask(place: int, view: View) -> None:
             async with self._limit:
-                findings[place] = await self._ask(view, question)
+                findings[place] = await self._ask(view, question, Call(tenant=tenant, purpose="look"))
 
         try:
             async with anyio.create_task_group() as group:
@@ -198,12 +198,12 @@ class ServedVision:
             raise errors.exceptions[0] from None
         return findings
 
-    async def _ask(self, view: View, question: str) -> Finding:
+    async def _ask(self, view: View, question: str, call: Call) -> Finding:
         if not self._model.sees_images:
             return Finding(outcome="cannot_see")
         prompt = _LOOK_PROMPT.format(text=view.text[:4000].replace("=====", "-----"), question=question)
         message = Message(role="user", text=prompt, images=(view.png,))
-        reply = await self._model.reply([message], schema=LookReply, max_tokens=400)
+        reply = await self._model.reply([message], schema=LookReply, max_tokens=400, call=call)
         if reply.answerable and reply.finding.strip():
             return _checked(reply, view)
         return Finding(outcome="nothing")

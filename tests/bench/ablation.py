@@ -187,7 +187,7 @@ class NoEyes:
 
     name = "none"
 
-    async def look(self, views: Sequence[View], *, question: str) -> list[Finding]:
+    async def look(self, views: Sequence[View], *, question: str, tenant: str) -> list[Finding]:
         raise AssertionError("a search looks at nothing")
 
 

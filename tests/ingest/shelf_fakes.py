@@ -181,7 +181,7 @@ class FakeVision:
         """Take what was scripted."""
         return self.tokens_each
 
-    async def look(self, views: Sequence[View], *, question: str) -> list[Finding]:
+    async def look(self, views: Sequence[View], *, question: str, tenant: str) -> list[Finding]:
         """Repeat the text."""
         self.views += views
         return [Finding(outcome="found", text=view.text) for view in views]
