@@ -221,7 +221,7 @@ def test_a_policy_file_beside_the_rules_is_watched_too(tmp_path: Path) -> None:
 def test_policies_that_apply_twice_are_named_once_and_many_still_have_a_name(tmp_path: Path) -> None:
     rules = "- {policy: strict}\n- {policy: default}\n- {policy: strict, tenant: acme}\n"
     assert (
-        effective(write(tmp_path / "policies.yaml", RULES + rules)).policy(ACME).label == "default@2+strict@1"
+        effective(write(tmp_path / "policies.yaml", RULES + rules)).policy(ACME).label == "default@3+strict@2"
     )
     for n in range(40):
         name = f"p{n}-{'x' * 60}"
@@ -284,7 +284,7 @@ async def test_a_rail_in_shadow_is_on_record_and_does_nothing(tmp_path: Path) ->
         ("shadow", "override", "block"),
     ]
     assert {(one["who"], one["trace"], one["policy"]) for one in lines} == {
-        ("acme/http", "t1", "default@2+trial@1")
+        ("acme/http", "t1", "default@3+trial@1")
     }
 
 

@@ -201,7 +201,7 @@ async def test_each_text_has_its_own_verdict_in_order(hop: Hop, default_rails: R
     assert [v.decision for v in verdicts] == ["allow", "block", "allow", "block"]
     assert [v.text for v in verdicts] == ["fine", "", "fine as well", ""]
     assert {(v.rail, v.code) for v in verdicts} == {(None, ""), ("hidden_unicode", "hidden_text")}
-    assert {v.policy for v in verdicts} == {"default@2"}
+    assert {v.policy for v in verdicts} == {"default@3"}
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ async def test_the_audit_names_the_verdict_and_never_the_text(tmp_path: Path) ->
     assert "walrus" not in text
     assert (first["who"], first["policy"], first["hop"], first["rail"]) == (
         "acme/jo",
-        "default@2",
+        "default@3",
         "question",
         "override",
     )
