@@ -62,7 +62,12 @@ class Rescreening:
         documents = await self._registry.everything()
         await self._screenings.keep_only([document.id for document in documents])
         held = await self._screenings.stamps()
-        return [one for one in documents if held.get(one.id) != (one.revision, self._stamp(one))]
+        # Once a collection: a stamp hashes the rules in force there.
+        places = {(one.tenant, one.collection) for one in documents}
+        now = {place: self._screenings.stamp(*place) for place in places}
+        return [
+            one for one in documents if held.get(one.id) != (one.revision, now[one.tenant, one.collection])
+        ]
 
     async def run(
         self,
