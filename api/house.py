@@ -16,6 +16,7 @@ from ingest.records import Document, Outcome, Scope
 if TYPE_CHECKING:
     from agent.run import Agent
     from api.schemas import PolicyOut
+    from ingest.rescreen import Rescreened
 
 #: Called with (stage, done, total) of the file being added: pages while it is read, chunks later; "wait"
 #: while it waits for a model server that is down.
@@ -108,3 +109,6 @@ class House:
     policy: Callable[[Scope, str], PolicyOut | None] = lambda scope, channel: None
     #: The file in which the rails record their verdicts; None where none is kept.
     audit: str | None = None
+    #: Judges again what lies on the shelf under another policy or model than those in force; None: no shelf
+    #: of its own. Called with each document's name and what became of it.
+    rescreen: Callable[[Callable[[str, str], object]], Awaitable[Rescreened]] | None = None

@@ -321,6 +321,18 @@ class OpinionOut(Told):
     ms: Annotated[float, Field(ge=0)]
 
 
+class RescreenedOut(Told):
+    """What became of the documents that another policy or model had judged."""
+
+    #: Judged again and left as they are.
+    passed: int
+    #: Added again from their kept files.
+    added: int
+    quarantined: int
+    #: Could not be judged; the next run tries again.
+    failed: int
+
+
 class ExplainedOut(CheckedOut):
     """The decision about one text, and what every rail of the hop said."""
 
@@ -601,6 +613,7 @@ PUBLISHED: dict[str, type[BaseModel]] = {
     "ready": ReadyOut,
     "policy": PolicyOut,
     "policy_check": CheckedOut,
+    "policy_rescreen": RescreenedOut,
     "policy_explain": ExplainedOut,
     "collections": CollectionsOut,
     "feedback": FeedbacksOut,

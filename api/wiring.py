@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ingest.library import Library
     from ingest.pipeline import Pipeline
     from ingest.registry import Registry
+    from ingest.rescreen import Rescreened, Rescreening
     from ingest.scenes import Ears
     from ingest.served import LanguageModel, ServedModel
     from ingest.settings import IngestSettings
@@ -96,6 +97,8 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
             reasoning="quotes" if writer is None else writer.writes_as,
             model=None if writer is None else writer.name,
         )
+        catching_up = _CatchingUp(stock.rescreening, policies)
+        await catching_up.look()
         parts = _Readiness(index=stock.index, writer=writer, policies=policies, vision=has.vision)
         yield House(
             agent=agent,
@@ -106,6 +109,7 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
             policy_fault=lambda: policies.fault,
             policy=partial(_policy_out, policies),
             audit=_audit_file(),
+            rescreen=catching_up.run,
         )
 
 
@@ -145,6 +149,7 @@ class _Stock:
     registry: Registry
     library: Library
     pipeline: Pipeline
+    rescreening: Rescreening
 
 
 async def _stock(
@@ -163,6 +168,8 @@ async def _stock(
     from ingest.reading import Reader
     from ingest.registry import Registry
     from ingest.rerank import OnnxReranker
+    from ingest.rescreen import Rescreening
+    from ingest.screenings import Screenings
 
     index = await _index(settings, vector_name=embedder.name, dimensions=embedder.dimensions)
     closing.push_async_callback(index.close)
@@ -189,17 +196,29 @@ async def _stock(
         files=files,
         settings=reading,
     )
+    screen = DocumentScreen(policies)
+    screenings = Screenings.open(settings.home / "screenings.sqlite", stamp=screen.stamp)
+    closing.push_async_callback(screenings.close)
     pipeline = Pipeline(
         reader=reader,
         embedder=embedder,
         index=index,
         registry=registry,
         files=files,
-        screen=DocumentScreen(policies),
+        screen=screen,
         settings=reading,
+        screenings=screenings,
     )
     await pipeline.recover()
-    return _Stock(index=index, registry=registry, library=library, pipeline=pipeline)
+    rescreening = Rescreening(
+        pipeline=pipeline,
+        registry=registry,
+        index=index,
+        screen=screen,
+        screenings=screenings,
+        files=files,
+    )
+    return _Stock(index=index, registry=registry, library=library, pipeline=pipeline, rescreening=rescreening)
 
 
 def _policies(
@@ -269,11 +288,42 @@ async def try_library(settings: ApiSettings) -> None:
         await index.close()
 
 
+class _CatchingUp:
+    """Judges the shelf again; meanwhile evidence is read by the document's classifier too."""
+
+    def __init__(self, rescreening: Rescreening, policies: Effective) -> None:
+        self._rescreening, self._policies = rescreening, policies
+
+    async def look(self) -> None:
+        """See whether anything is behind."""
+        self._policies.is_behind = bool(await self._rescreening.behind())
+
+    async def run(self, tell: Callable[[str, str], object]) -> Rescreened:
+        """Judge what is behind."""
+        await self.look()
+        try:
+            return await self._rescreening.run(on_document=lambda one, became: tell(one.name, became))
+        finally:
+            await self.look()
+
+
 class DocumentScreen:
     """The rails as ingestion knows them: a code for each text that may not be shelved."""
 
     def __init__(self, policies: Effective) -> None:
         self._policies = policies
+
+    def stamp(self, tenant: str, collection: str) -> str:
+        """Name what a verdict rests on now: policy, rules and model."""
+        from guardrails.errors import ClassifierUnfit
+
+        try:
+            return self._bound(tenant, collection).rails.stamp("document")
+        except ClassifierUnfit as error:
+            return f"none: {error.detail}"
+
+    def _bound(self, tenant: str, collection: str) -> Bound:
+        return self._policies.rails_for(tenant=tenant, collections=(collection,), channel="ingest")
 
     async def screen(self, texts: Sequence[str], *, tenant: str, collection: str) -> list[str | None]:
         """Return None for what may be shelved, else the rail's code. Masking happens on the way out.
@@ -281,7 +331,7 @@ class DocumentScreen:
         Raises Unscreened for what is still undecided when asked alone: a rail that ran out of time says
         nothing about the file.
         """
-        rails = self._policies.rails_for(tenant=tenant, collections=(collection,), channel="ingest")
+        rails = self._bound(tenant, collection)
         codes = await _codes(rails, texts)
         for place, code in enumerate(codes):
             if code == "undecided":

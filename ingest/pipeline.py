@@ -33,6 +33,7 @@ from ingest.packed import Packed, Room
 from ingest.records import Chunk, Document, Outcome, Page, Reading, Scope, document_id, without_readers
 from ingest.registry import Quarantined, Registry, Shelved
 from ingest.scenes import VERSION as FILM
+from ingest.screenings import Screening, Screenings
 from ingest.settings import IngestSettings
 from ingest.sources import CONTAINERS, PDF, Source, open_source
 from ingest.subtitles import beside
@@ -148,6 +149,7 @@ class Pipeline:
         files: Path,
         screen: Screen,
         settings: IngestSettings,
+        screenings: Screenings | None = None,
     ) -> None:
         self._reader = reader
         self._embedder = embedder
@@ -155,6 +157,7 @@ class Pipeline:
         self._registry = registry
         self._files = files
         self._screen = screen
+        self._screenings = screenings
         self._settings = settings
         self._recipe = f"chunks-{_CHUNKER}-{settings.chunk_tokens}/{embedder.name}"
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -304,6 +307,8 @@ class Pipeline:
         chunks = await self._chunk(source, order, pages)
         texts = [indexed_text(chunk, document_name=source.name) for chunk in chunks]
         vectors = await self._embed(texts, order)
+        # Before, so that a policy that changes meanwhile leaves the document behind, not ahead.
+        stamp = self._screenings.stamp(order.tenant, order.collection) if self._screenings else ""
         judged = await self._judge(source, order, pages, chunks)
         replaced = before is not None and before.document.revision == source.revision
         if replaced:
@@ -320,6 +325,17 @@ class Pipeline:
         document = _document(source, order, pages=len(pages), chunks=len(left))
         places = sorted({chunks[i].page_no for i in judged.withheld})
         await self._registry.commit(document, _flagged(pages, places), recipe=self._recipe_of(source))
+        if self._screenings:
+            off = tuple(chunks[i].id for i in sorted(judged.withheld))
+            await self._screenings.keep(
+                Screening(
+                    document_id=document.id,
+                    revision=document.revision,
+                    stamp=stamp,
+                    passages=len(chunks),
+                    withheld=off,
+                )
+            )
         order.tell("shelve", len(left), len(left))
         return _withholding(_outcome("updated" if before else "added", document), judged.withheld, places)
 

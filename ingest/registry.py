@@ -179,6 +179,15 @@ class Registry:
         rows = await self._run(lambda c: c.execute(query, (scope.tenant,)).fetchall())
         return [document for document in map(_document, rows) if scope.allows(document)]
 
+    async def everything(self) -> Sequence[Document]:
+        """List every live document of every tenant: for the house itself, never for a caller."""
+        query = f"SELECT {_DOCUMENT} FROM documents ORDER BY id"
+        return [_document(row) for row in await self._run(lambda c: c.execute(query).fetchall())]
+
+    async def outdate(self, document_id: str) -> None:
+        """Forget by which recipe a document was made, so that adding the same file again is no repetition."""
+        await self._run(lambda c: c.execute("UPDATE documents SET recipe = '' WHERE id = ?", (document_id,)))
+
     async def version(self) -> tuple[int, int]:
         """Return what changes with every change of the registry, whoever makes it."""
         return await self._run(lambda c: (c.execute("PRAGMA data_version").fetchone()[0], c.total_changes))

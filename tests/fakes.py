@@ -526,7 +526,7 @@ def a_house(agent: FakeAgent | None = None, shelf: FakeShelf | None = None) -> H
     """Build a house around fakes."""
 
     async def ready() -> list[Part]:
-        return [Part(name="library", ok=True, detail="open"), Part(name="rails", ok=True, detail="default@2")]
+        return [Part(name="library", ok=True, detail="open"), Part(name="rails", ok=True, detail="default@3")]
 
     async def ready_at_once() -> None:
         return None

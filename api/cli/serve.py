@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from api.schemas import StatusOut
     from api.settings import ApiSettings
 
+#: Between two looks whether the shelf is judged by the policy and the model in force.
+_LOOKED_EACH_S = 30.0
+
 
 def serve(
     context: typer.Context,
@@ -174,15 +177,35 @@ async def _stay_up(
     announce(settings.home, running)
     warming = asyncio.create_task(_warm(house, meanwhile))
     warming.add_done_callback(_say_if_cold)
+    judging = asyncio.create_task(_judge_again(house))
     try:
         _say_hello(told, settings, url)
         await server.serve(sockets=[listener])
     finally:
         withdraw(settings.home, running)
-        warming.cancel()
-        await asyncio.gather(warming, return_exceptions=True)
+        for task in (warming, judging):
+            task.cancel()
+        await asyncio.gather(warming, judging, return_exceptions=True)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+async def _judge_again(house: House) -> None:
+    """Look now and then whether policy or model changed, and judge the shelf again where they did."""
+    import asyncio
+    import logging
+
+    from ingest.errors import IngestError
+
+    while house.rescreen is not None:
+        try:
+            told = await house.rescreen(lambda name, became: None)
+        except IngestError as error:
+            logging.getLogger(__name__).error("the shelf could not be judged again: %s", error.detail)
+        else:
+            if told.passed or told.added or told.quarantined:
+                logging.getLogger(__name__).info("the shelf was judged again: %s", told)
+        await asyncio.sleep(_LOOKED_EACH_S)
 
 
 async def _warm(house: House, meanwhile: Coroutine[None, None, None]) -> None:
