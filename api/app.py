@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from api import chat, documents, feedback, insight, responses, search, status, threads
 from api.auth import open_doorkeeper
@@ -20,6 +21,7 @@ from api.errors import Problem
 from api.house import House
 from api.ledger import Ledger
 from api.limits import Limits
+from api.mcp_door import McpDoor
 from api.openapi import describe
 from api.settings import ApiSettings
 
@@ -42,6 +44,7 @@ def create_app(
     for door in doors:
         app.include_router(door)
     app.add_api_route("/", _page, include_in_schema=False)
+    app.router.routes.append(Route("/mcp", endpoint=McpDoor(app), methods=["POST"]))
     app.mount("/web", StaticFiles(directory=WEB))
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]

@@ -68,6 +68,8 @@ class ApiSettings(BaseSettings):
     """How callers reach us, for links in citations ("https://docs.example.org"); None: as they asked."""
     api_key: SecretStr | None = None
     """The owner's Bearer key; None: this machine may call without one. More: `pagewarden keys create`."""
+    caller_key: SecretStr | None = None
+    """As whom `pagewarden mcp` calls: a key of `pagewarden keys create`; None: as the owner."""
     groups: tuple[Annotated[str, Field(pattern=GROUP)], ...] = ()
     """Groups that the owner is in, a JSON list: documents shared with others are hidden from the owner."""
     oidc_issuer: str | None = None
