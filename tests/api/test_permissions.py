@@ -157,6 +157,7 @@ def requests_about(document: Document, thread: str) -> list[tuple[str, str, dict
         ("GET", f"/v1/documents/{one}", {}),
         ("GET", f"/v1/documents/{one}/pages/1", {"params": {"boxes": "0,0,1,1", "crop": True}}),
         ("GET", f"/v1/documents/{one}/pages/1/text", {}),
+        ("GET", f"/v1/documents/{one}/film", {"headers": {"range": "bytes=0-9"}}),
         ("GET", "/v1/status", {}),
         ("GET", "/v1/collections", {}),
         ("GET", "/v1/policies", {}),
