@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from api import chat, documents, feedback, insight, responses, search, status, threads
+from api import chat, documents, feedback, insight, metrics, responses, search, status, threads
 from api.auth import open_doorkeeper
 from api.edge import Edge, error_body, error_headers
 from api.errors import Problem
@@ -38,8 +38,11 @@ def create_app(
     app.state.house, app.state.settings, app.state.instance = house, settings, instance
     app.state.ledger = Ledger(settings.home / "ledger.sqlite")
     app.state.limits = Limits(settings, app.state.ledger, house.shelf)
+    if house.telemetry is not None:
+        limits: Limits = app.state.limits
+        house.telemetry.gauge("pagewarden_answers_open", "Answers under way.", lambda: limits.open)
     app.state.doorkeeper = open_doorkeeper(settings, house.shelf)
-    for part in (chat, documents, feedback, insight, responses, search, status, threads):
+    for part in (chat, documents, feedback, insight, metrics, responses, search, status, threads):
         app.include_router(part.router)
     for door in doors:
         app.include_router(door)

@@ -41,6 +41,7 @@ POLICY: Mapping[tuple[str, str], Role | None] = MappingProxyType(
         ("GET", "/healthz"): None,
         ("GET", "/readyz"): None,
         ("POST", "/mcp"): "reader",
+        ("GET", "/metrics"): "admin",
         ("GET", "/v1/models"): "reader",
         ("GET", "/v1/models/{name}"): "reader",
         ("POST", "/v1/chat/completions"): "reader",

@@ -16,6 +16,7 @@ from ingest.records import Document, Outcome, Scope
 if TYPE_CHECKING:
     from agent.run import Agent
     from api.schemas import PolicyOut
+    from api.telemetry import Telemetry
 
 #: Called with (stage, done, total) of the file being added: pages while it is read, chunks later; "wait"
 #: while it waits for a model server that is down.
@@ -108,3 +109,5 @@ class House:
     policy: Callable[[Scope, str], PolicyOut | None] = lambda scope, channel: None
     #: The file in which the rails record their verdicts; None where none is kept.
     audit: str | None = None
+    #: What is counted and traced; None where nothing is.
+    telemetry: Telemetry | None = None

@@ -169,6 +169,10 @@ class ApiSettings(BaseSettings):
     """Answers at once for each caller."""
     limits_store: str = "memory://"
     """Where requests are counted: in this process, or for many in "redis://…" (wants the package redis)."""
+    metrics: bool = False
+    """Count for `/metrics` (Prometheus; wants the extra `otel`): told to this machine and to admins."""
+    otlp_url: str | None = None
+    """Where traces are sent, without any text in them ("http://collector:4318/v1/traces"); None: nowhere."""
     heartbeat_s: Annotated[float, Field(gt=0)] = 15.0
     """Silence on a stream after which a comment line is sent, so that proxies keep it open."""
 

@@ -159,6 +159,7 @@ def requests_about(document: Document, thread: str) -> list[tuple[str, str, dict
         ("GET", f"/v1/documents/{one}/pages/1/text", {}),
         ("GET", f"/v1/documents/{one}/film", {"headers": {"range": "bytes=0-9"}}),
         ("GET", "/v1/status", {}),
+        ("GET", "/metrics", {}),
         ("GET", "/v1/collections", {}),
         ("GET", "/v1/policies", {}),
         ("GET", "/v1/usage", {"params": {"limit": 200}}),
