@@ -169,6 +169,8 @@ class ApiSettings(BaseSettings):
     """Answers at once for each caller."""
     limits_store: str = "memory://"
     """Where requests are counted: in this process, or for many in "redis://…" (wants the package redis)."""
+    log: Literal["off", "json"] = "off"
+    """What `serve` says of each request on stderr: nothing, or a line of JSON with ids and no text."""
     metrics: bool = False
     """Count for `/metrics` (Prometheus; wants the extra `otel`): told to this machine and to admins."""
     otlp_url: str | None = None

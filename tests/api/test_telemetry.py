@@ -16,6 +16,7 @@ from agent.records import Question, Sentence, Step
 from api.app import create_app
 from api.house import House
 from api.keys import Keys
+from api.logs import JsonLines
 from api.settings import ApiSettings
 from api.telemetry import Telemetry
 from ingest.errors import ModelDown
@@ -148,6 +149,27 @@ async def test_without_it_nothing_is_counted(house: House, tmp_path: Path) -> No
     transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 5000))
     async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
         assert (await http.get("/metrics")).status_code == 404
+
+
+async def test_a_request_and_its_answer_are_lines_of_json_without_a_word_of_it(
+    house: House, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = FakeAgent({SECRET: telling(ANSWER, *STEPS)})
+    app = create_app(replace(house, agent=agent), settings=ApiSettings(home=tmp_path))
+    transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 5000))
+    body = {"model": "pagewarden", "messages": [{"role": "user", "content": SECRET}]}
+    with caplog.at_level("INFO", logger="api"):
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
+            await http.post("/v1/chat/completions?secret=canary", json=body, headers={"x-request-id": "r1"})
+            await http.get("/v1/documents/none")
+    lines = [json.loads(JsonLines().format(r)) for r in caplog.records if r.name.startswith("api.")]
+    answered, chat, missing = lines
+    assert (answered["message"], answered["trace_id"], answered["dropped"]) == ("answered", "trace-1", 2)
+    assert answered["request_id"] == chat["request_id"] == "r1"
+    assert (chat["route"], chat["status"], chat["who"]) == ("/v1/chat/completions", 200, "owner")
+    assert (missing["route"], missing["status"]) == ("/v1/documents/{document_id}", 404)
+    assert SECRET not in json.dumps(lines)
+    assert "canary" not in json.dumps(lines)
 
 
 def test_the_dashboard_asks_for_what_is_counted() -> None:
