@@ -16,6 +16,7 @@ from ingest.records import Document, Outcome, Scope
 if TYPE_CHECKING:
     from agent.run import Agent
     from api.schemas import PolicyOut
+    from api.telemetry import Telemetry
     from ingest.rescreen import Rescreened
 
 #: Called with (stage, done, total) of the file being added: pages while it is read, chunks later; "wait"
@@ -112,3 +113,5 @@ class House:
     #: Judges again what lies on the shelf under another policy or model than those in force; None: no shelf
     #: of its own. Called with each document's name and what became of it.
     rescreen: Callable[[Callable[[str, str], object]], Awaitable[Rescreened]] | None = None
+    #: What is counted and traced; None where nothing is.
+    telemetry: Telemetry | None = None

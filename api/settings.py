@@ -68,6 +68,8 @@ class ApiSettings(BaseSettings):
     """How callers reach us, for links in citations ("https://docs.example.org"); None: as they asked."""
     api_key: SecretStr | None = None
     """The owner's Bearer key; None: this machine may call without one. More: `pagewarden keys create`."""
+    caller_key: SecretStr | None = None
+    """As whom `pagewarden mcp` calls: a key of `pagewarden keys create`; None: as the owner."""
     groups: tuple[Annotated[str, Field(pattern=GROUP)], ...] = ()
     """Groups that the owner is in, a JSON list: documents shared with others are hidden from the owner."""
     oidc_issuer: str | None = None
@@ -167,6 +169,12 @@ class ApiSettings(BaseSettings):
     """Answers at once for each caller."""
     limits_store: str = "memory://"
     """Where requests are counted: in this process, or for many in "redis://…" (wants the package redis)."""
+    log: Literal["off", "json"] = "off"
+    """What `serve` says of each request on stderr: nothing, or a line of JSON with ids and no text."""
+    metrics: bool = False
+    """Count for `/metrics` (Prometheus; wants the extra `otel`): told to this machine and to admins."""
+    otlp_url: str | None = None
+    """Where traces are sent, without any text in them ("http://collector:4318/v1/traces"); None: nowhere."""
     heartbeat_s: Annotated[float, Field(gt=0)] = 15.0
     """Silence on a stream after which a comment line is sent, so that proxies keep it open."""
 

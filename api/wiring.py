@@ -21,13 +21,15 @@ import filelock
 
 from api.house import Capabilities, House, OnProgress, Part
 from api.settings import ApiSettings
-from api.startup import confirm, prepare
+from api.startup import StartupError, confirm, prepare
 from ingest.errors import IngestError, Locked, Unscreened
 from ingest.records import Document, Outcome, Scope, readers_key
 
 if TYPE_CHECKING:
+    from agent.run import Agent
     from api.masked import Hosting
     from api.schemas import PolicyOut
+    from api.telemetry import Telemetry
     from api.writer import LocalModel
     from guardrails.effective import Bound, Effective
     from guardrails.topics import Embedder
@@ -83,13 +85,19 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
         if writer is not None:
             closing.push_async_callback(writer.close)
         model = _asked(settings, writer, policies)
+        telemetry = _telemetry(settings)
+        if telemetry is not None:
+            closing.callback(telemetry.close)
+            model = None if model is None else telemetry.model(model)
         stock = await _stock(
             settings, closing, models[1], embedder=embedder, policies=policies, writer=model, reading=reading
         )
         threads = await closing.enter_async_context(Threads.open(settings.home / "threads.sqlite"))
-        agent = GuardedAgent(
+        agent: Agent = GuardedAgent(
             library=stock.library, rails=policies, model=model, settings=AgentSettings(), threads=threads
         )
+        if telemetry is not None:
+            agent = telemetry.agent(agent)
         has = Capabilities(
             profile="served" if settings.qdrant_url else "embedded",
             vision=stock.library.vision,
@@ -110,7 +118,19 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
             policy=partial(_policy_out, policies),
             audit=_audit_file(),
             rescreen=catching_up.run,
+            telemetry=telemetry,
         )
+
+
+def _telemetry(settings: ApiSettings) -> Telemetry | None:
+    """Return what counts and traces, where either is asked for. Raises StartupError without its extra."""
+    if not settings.metrics and settings.otlp_url is None:
+        return None
+    try:
+        from api.telemetry import Telemetry
+    except ModuleNotFoundError as error:
+        raise StartupError("Metrics and traces want an extra: pip install 'pagewarden[otel]'.") from error
+    return Telemetry(endpoint=settings.otlp_url)
 
 
 def _audit_file() -> str | None:

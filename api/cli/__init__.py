@@ -19,6 +19,7 @@ from api.cli import (
     evaluate,
     feedback,
     keys,
+    mcp,
     models,
     policy,
     read,
@@ -65,6 +66,7 @@ app.command("feedback")(feedback.feedback)
 app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
 app.add_typer(keys.app, name="keys")
+app.command("mcp")(mcp.mcp)
 app.command("doctor")(doctor.doctor)
 app.command("eval")(evaluate.evaluate)
 app.command("benchmark")(benchmark.benchmark)

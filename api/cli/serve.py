@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,6 +50,10 @@ def serve(
         from api.wiring import open_house
 
         settings = settings_of(context, home, host=host, port=port)
+        if settings.log == "json":
+            from api.logs import log_json
+
+            log_json(sys.stderr)
         folder = _sample_folder(sample_dir) if sample or sample_dir else None
         with _listening(settings, once=once) as listener:
             async with open_house(settings) as house, _slack(house, settings, once=once) as doors:
