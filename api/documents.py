@@ -61,10 +61,15 @@ async def add(request: Request, caller: Caller) -> Response:
             raise BadRequest(f"A collection's name fits {NAME}.", param="collection")
         if not inbox.uploads:
             raise BadRequest("No file came: send each in a field named 'file', with a file name.")
+        groups = tuple(filter(None, (name.strip() for name in inbox.fields.get("groups", "").split(","))))
         outcomes = [
             outcome_out(
                 await house.shelf.add(
-                    upload.path, name=upload.name, tenant=caller.tenant, collection=collection
+                    upload.path,
+                    name=upload.name,
+                    tenant=caller.tenant,
+                    collection=collection,
+                    groups=groups,
                 )
             )
             for upload in inbox.uploads

@@ -5,7 +5,7 @@ HTTP and the command line know only this file; `wiring.py` builds the real one a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -25,9 +25,19 @@ class Shelf(Protocol):
     """Documents on their way in and out, and the list of those that a caller may see."""
 
     async def add(
-        self, path: Path, *, name: str, tenant: str, collection: str, on_progress: OnProgress | None = None
+        self,
+        path: Path,
+        *,
+        name: str,
+        tenant: str,
+        collection: str,
+        groups: Sequence[str] = (),
+        on_progress: OnProgress | None = None,
     ) -> Outcome:
-        """Read, screen and shelve one file; a file at fault is an outcome, not an exception."""
+        """Read, screen and shelve one file, for `groups` alone where some are named.
+
+        A file at fault is an outcome, not an exception.
+        """
         ...
 
     async def remove(self, document_id: str, *, scope: Scope) -> bool:

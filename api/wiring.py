@@ -272,10 +272,17 @@ class _Shelf:
         self._pipeline, self._registry = pipeline, registry
 
     async def add(
-        self, path: Path, *, name: str, tenant: str, collection: str, on_progress: OnProgress | None = None
+        self,
+        path: Path,
+        *,
+        name: str,
+        tenant: str,
+        collection: str,
+        groups: Sequence[str] = (),
+        on_progress: OnProgress | None = None,
     ) -> Outcome:
         return await self._pipeline.add(
-            path, name=name, tenant=tenant, collection=collection, on_progress=on_progress
+            path, name=name, tenant=tenant, collection=collection, groups=groups, on_progress=on_progress
         )
 
     async def remove(self, document_id: str, *, scope: Scope) -> bool:

@@ -457,6 +457,7 @@ class FakeShelf:
         name: str,
         tenant: str,
         collection: str,
+        groups: Sequence[str] = (),
         on_progress: OnProgress | None = None,
     ) -> Outcome:
         """Read the file and hold a document of three pages."""
@@ -468,7 +469,8 @@ class FakeShelf:
         for done in range(4):
             if on_progress is not None:
                 on_progress("read", done, 3)
-        document = replace(a_document(name, tenant=tenant), collection=collection, added_at=1.75e9)
+        document = a_document(name, tenant=tenant)
+        document = replace(document, collection=collection, groups=tuple(groups), added_at=1.75e9)
         known = document.id in self.held
         self.held[document.id] = document
         return Outcome(

@@ -19,8 +19,8 @@ from jsonschema import Draft202012Validator
 from agent.errors import WriterDown
 from agent.records import SearchResult, Sentence, Step
 from api.app import create_app
-from api.cli.add import listed
 from api.cli.door import Running, announce, withdraw
+from api.cli.gather import listed
 from api.errors import KINDS, problem_of
 from api.house import House
 from api.settings import ApiSettings
@@ -232,6 +232,7 @@ EXITS = {
     **dict.fromkeys(["missing", "empty", "too_large", "too_many_pages", "unknown_type", "encrypted"], 3),
     **dict.fromkeys(["damaged", "unsafe_archive", "unsafe_markup", "timeout", "out_of_memory"], 3),
     **dict.fromkeys(["needs_program", "unreadable", "no_page_image", "bad_input"], 3),
+    **dict.fromkeys(["address_refused", "not_fetched"], 3),
     **dict.fromkeys(
         ["weights_missing", "model", "model_down", "model_reply", "index_down", "incompatible"], 4
     ),
