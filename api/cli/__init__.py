@@ -14,6 +14,7 @@ import typer
 from api.cli import (
     add,
     ask,
+    backup,
     benchmark,
     doctor,
     evaluate,
@@ -59,6 +60,8 @@ app.command("rm")(rm.rm)
 app.command("threads")(threads.threads)
 app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("doctor")(doctor.doctor)
 app.command("eval")(evaluate.evaluate)
 app.command("benchmark")(benchmark.benchmark)
