@@ -15,6 +15,7 @@ from api.cli import (
     add,
     ask,
     backup,
+    batch,
     benchmark,
     doctor,
     evaluate,
@@ -60,6 +61,7 @@ app.command("rm")(rm.rm)
 app.command("threads")(threads.threads)
 app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
+app.command("batch")(batch.batch)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("doctor")(doctor.doctor)
