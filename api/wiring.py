@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from ingest.eyes import Eyes
     from ingest.index import Index
     from ingest.library import Library
-    from ingest.pipeline import PageReader, Pipeline
-    from ingest.reading import Reader
+    from ingest.pipeline import Pipeline
     from ingest.registry import Registry
     from ingest.scenes import Ears
     from ingest.served import LanguageModel, ServedModel
@@ -54,8 +53,8 @@ _LOOKS_EVERY_S = 60.0
 
 
 @asynccontextmanager
-async def open_house(settings: ApiSettings, *, ray: str | None = None) -> AsyncGenerator[House]:
-    """Open the library at `settings.home`, ready to add, search and ask; `ray`: a cluster that reads pages.
+async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
+    """Open the library at `settings.home`, ready to add, search and ask.
 
     Raises Locked where another process owns it, WeightsMissing, Incompatible, PolicyError.
     """
@@ -92,7 +91,6 @@ async def open_house(settings: ApiSettings, *, ray: str | None = None) -> AsyncG
             policies=policies,
             writer=model,
             reading=reading,
-            ray=ray,
         )
         threads = await closing.enter_async_context(Threads.open(settings.home / "threads.sqlite"))
         agent = GuardedAgent(
@@ -135,7 +133,6 @@ async def _stock(
     policies: Effective,
     writer: LanguageModel | None,
     reading: IngestSettings,
-    ray: str | None = None,
 ) -> _Stock:
     """Open index, registry and reader, and put library and pipeline over them."""
     from ingest.library import Shelves
@@ -170,7 +167,7 @@ async def _stock(
         settings=reading,
     )
     pipeline = Pipeline(
-        reader=await _page_reader(ray, reader, reading, closing),
+        reader=reader,
         embedder=embedder,
         index=index,
         registry=registry,
@@ -180,19 +177,6 @@ async def _stock(
     )
     await pipeline.recover()
     return _Stock(index=index, registry=registry, library=library, pipeline=pipeline)
-
-
-async def _page_reader(
-    ray: str | None, own: Reader, reading: IngestSettings, closing: AsyncExitStack
-) -> PageReader:
-    """Choose who reads pages: the children of this process, or a Ray cluster."""
-    if ray is None:
-        return own
-    from ingest.batch import RayReader
-
-    reader = await RayReader.open(ray, own=own, settings=reading)
-    closing.push_async_callback(reader.close)
-    return reader
 
 
 def _policies(

@@ -24,9 +24,6 @@ def batch(
     manifest: Annotated[
         Path, typer.Option(help="An outcome a file, JSON Lines; what is settled there is not done again.")
     ] = _DEFAULT,
-    ray: Annotated[
-        str | None, typer.Option(help='Read pages on this Ray cluster; "local" starts one here.')
-    ] = None,
     allow_scheme: Annotated[
         list[str] | None, typer.Option(help="Open this scheme too (file, memory): it may reach local files.")
     ] = None,
@@ -62,7 +59,7 @@ def batch(
             marks = {given.name: _mark(given) for given in found.files}
             left = [given for given in found.files if not kept.is_done(given.name, marks[given.name])]
             console(stderr=True).print(f"{len(found.files) - len(left)} settled before, {len(left)} to do.")
-            async with open_house(settings, ray=ray) as house:
+            async with open_house(settings) as house:
                 door = LocalDoor(house, settings)
                 told = found.failed
                 for at in range(0, len(left), _AT_ONCE):

@@ -40,7 +40,6 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "oxmsg": ("ingest/mail.py",),
     "pi_heif": ("ingest/child.py",),
     "pptx": ("ingest/elements.py",),
-    "ray": ("ingest/batch.py",),
     "pypdfium2": ("ingest/pages.py", "ingest/layer.py", "ingest/paint.py"),
     "python_multipart": ("api/upload.py",),
     "qdrant_client": ("ingest/index_server.py",),
