@@ -10,11 +10,12 @@ import asyncio
 import logging
 import shutil
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 import filelock
@@ -22,7 +23,7 @@ import filelock
 from api.house import Capabilities, House, OnProgress, Part
 from api.settings import ApiSettings
 from api.startup import StartupError, confirm, prepare
-from ingest.errors import IngestError, Locked, Unscreened
+from ingest.errors import IngestError, Locked, Missing, Unscreened
 from ingest.records import Document, Outcome, Scope, readers_key
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
 
     confirm()
     reading = IngestSettings()
+    _settle(settings)
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as closing:
         closing.enter_context(_owned(settings))
@@ -90,7 +92,13 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
             closing.callback(telemetry.close)
             model = None if model is None else telemetry.model(model)
         stock = await _stock(
-            settings, closing, models[1], embedder=embedder, policies=policies, writer=model, reading=reading
+            settings,
+            closing,
+            models[1],
+            embedder=embedder,
+            policies=policies,
+            writer=model,
+            reading=reading,
         )
         threads = await closing.enter_async_context(Threads.open(settings.home / "threads.sqlite"))
         agent: Agent = GuardedAgent(
@@ -485,6 +493,60 @@ def _owned(settings: ApiSettings) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def _alone(settings: ApiSettings) -> Iterator[None]:
+    """Keep other processes from settling a restore while this one is at it. Raises Locked."""
+    settings.home.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(settings.home.with_name(f"{settings.home.name}.restore-lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise Locked(f"A backup is being restored to {settings.home}: wait until it is.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _settle(settings: ApiSettings) -> None:
+    from ingest.backup import is_unsettled, recover
+
+    if is_unsettled(settings.home):
+        with _alone(settings):
+            recover(settings.home)
+
+
+async def back_up(settings: ApiSettings, target: Path) -> int:
+    """Write the home to the file `target`; returns how many files it holds. Raises Locked, LibraryError.
+
+    The home is owned meanwhile, so that index, registry and files are of one moment. A Qdrant server's points
+    are its own to keep (a snapshot of the collection); everything else is in.
+    """
+    from ingest.backup import stage_home, write
+
+    _settle(settings)
+    if not (settings.home / "registry.sqlite").is_file():
+        raise Missing(f"There is no library in {settings.home}; name its folder with --home.")
+    with _owned(settings), TemporaryDirectory(prefix=".backup-", dir=target.parent) as folder:
+        stage = Path(folder)
+        await asyncio.to_thread(stage_home, settings.home, stage, without=frozenset({"index"}))
+        if (settings.home / "index").is_dir():
+            from ingest.shards import copy_sparse
+
+            await asyncio.to_thread(copy_sparse, settings.home / "index", stage / "index")
+        return len((await asyncio.to_thread(write, stage, target)).files)
+
+
+async def restore_home(settings: ApiSettings, source: Path) -> int:
+    """Put the home that `source` holds in the place of this one; returns how many files it holds."""
+    from ingest.backup import recover, restore
+
+    with _alone(settings):
+        recover(settings.home)
+        with _owned(settings) if settings.home.is_dir() else nullcontext():
+            return len((await asyncio.to_thread(restore, source, settings.home)).files)
 
 
 def _onnx(weights: Weights, name: str) -> tuple[Path, Path]:

@@ -14,6 +14,8 @@ import typer
 from api.cli import (
     add,
     ask,
+    backup,
+    batch,
     benchmark,
     doctor,
     evaluate,
@@ -67,6 +69,9 @@ app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
 app.add_typer(keys.app, name="keys")
 app.command("mcp")(mcp.mcp)
+app.command("batch")(batch.batch)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("doctor")(doctor.doctor)
 app.command("eval")(evaluate.evaluate)
 app.command("benchmark")(benchmark.benchmark)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from api.cli.door import Door
+    from api.cli.gather import Given, Placing
+    from api.cli.watch import Round
     from api.schemas import OutcomeOut
+    from api.settings import ApiSettings
 
 STYLES = {
     "added": "green",
@@ -32,8 +36,26 @@ _SHARES = {"read": (0.0, 0.5), "embed": (0.5, 0.4), "screen": (0.9, 0.05), "shel
 
 def add(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders; folders with all below them.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders with all below them, https:// addresses, objects of stores (s3://bucket/prefix).",
+            metavar="PATHS",
+        ),
+    ],
     collection: Annotated[str | None, typer.Option(help="Put them into this collection.")] = None,
+    groups: Annotated[
+        str | None,
+        typer.Option(help="Only callers in one of these groups find them (a,b)."),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option(help="Stay, and keep shelf and folders alike: what is new, changed, gone.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Look so often with --watch, seconds.")] = 2.0,
+    allow_scheme: Annotated[
+        list[str] | None,
+        typer.Option(help="Open this scheme too (file, memory, ftp): it may reach files of this machine."),
+    ] = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -41,22 +63,37 @@ def add(
 
     Leaves with 3 where a file was not taken; the others are shelved all the same.
 
-    Example: pagewarden add reports/ handbook.docx
+    Example: pagewarden add reports/ handbook.docx https://example.org/fees.pdf
     """
 
     async def verb() -> int:
         import re
+        import tempfile
 
         from api.cli.door import open_door
+        from api.cli.gather import Placing, gathered, groups_of
         from api.schemas import OutcomesOut
         from api.settings import NAME
 
         if collection is not None and not re.fullmatch(NAME, collection):
             raise Usage(f"A collection's name fits {NAME}.")
         settings = settings_of(context, home)
-        files = listed(paths, apart=settings.home)
-        async with open_door(settings) as door:
-            outcomes = await shelve(door, files, collection=collection, progress=not as_json)
+        placing = Placing(collection=collection, groups=groups_of(groups))
+        if watch:
+            return await _watched(settings, sources, placing, every_s=every)
+        with tempfile.TemporaryDirectory(prefix="pagewarden-") as folder:
+            found = await gathered(
+                sources,
+                apart=settings.home,
+                placing=placing,
+                folder=Path(folder),
+                allowed=frozenset(allow_scheme or ()),
+            )
+            for failed in found.failed:
+                console(stderr=True).print(line(failed), style="red", markup=False, highlight=False)
+            async with open_door(settings) as door:
+                outcomes = await shelve(door, found.files, progress=not as_json)
+        outcomes += found.failed
         if as_json:
             print_json(OutcomesOut(documents=outcomes))
         return 3 if any(outcome.outcome in _BAD for outcome in outcomes) else 0
@@ -64,27 +101,35 @@ def add(
     run(verb, as_json=as_json)
 
 
-def listed(paths: list[Path], *, apart: Path) -> list[tuple[Path, str]]:
-    """Return (file, name) pairs: a name is the path below the folder that was given, or the file's own.
+async def _watched(settings: ApiSettings, sources: list[str], placing: Placing, *, every_s: float) -> int:
+    """Keep folders and shelf alike until somebody ends it."""
+    from functools import partial
 
-    Hidden files and the library's own folder are left out. A path that is not there stays in, to be told.
-    """
-    pairs: list[tuple[Path, str]] = []
-    for path in paths:
-        if not path.is_dir():
-            pairs.append((path, path.name))
-            continue
-        for file in sorted(path.rglob("*")):
-            below = file.relative_to(path)
-            hidden = any(step.startswith(".") for step in below.parts)
-            if file.is_file() and not hidden and not file.absolute().is_relative_to(apart):
-                pairs.append((file, below.as_posix()))
-    return pairs
+    from api.cli.door import open_door
+    from api.cli.watch import Watch, keep_watching
+
+    folders = [Path(one) for one in sources]
+    for folder in folders:
+        if not folder.is_dir():
+            raise Usage(f"{folder} is no folder: only folders are watched.")
+    screen = console(stderr=True)
+    async with open_door(settings) as door:
+        watches = [Watch(folder, door, home=settings.home, placing=placing) for folder in folders]
+        screen.print(f"Watching {', '.join(sources)}    (Ctrl-C ends it)", markup=False, highlight=False)
+        await keep_watching(watches, every_s=every_s, told=partial(_told_round, screen))
+    return 0
 
 
-async def shelve(
-    door: Door, files: list[tuple[Path, str]], *, collection: str | None, progress: bool
-) -> list[OutcomeOut]:
+def _told_round(screen: Console, seen: Round) -> None:
+    for outcome in seen.outcomes:
+        screen.print(line(outcome), style=STYLES[outcome.outcome], markup=False, highlight=False)
+    for name in seen.removed:
+        screen.print(f"{'removed':11} {name}", style="dim", markup=False, highlight=False)
+    if seen.waiting is not None:
+        screen.print(seen.waiting, style="yellow", markup=False, highlight=False)
+
+
+async def shelve(door: Door, files: Sequence[Given], *, progress: bool) -> list[OutcomeOut]:
     """Add files, telling on stderr what becomes of each; one is read while another is embedded.
 
     Outcomes come back in the order of `files`.
@@ -94,16 +139,22 @@ async def shelve(
 
     gate = asyncio.Semaphore(_SIDE_BY_SIDE)
 
-    async def one(place: int, path: Path, name: str) -> OutcomeOut:
+    async def one(place: int, given: Given) -> OutcomeOut:
         async with gate:
-            told = partial(board.moved, place, name)
-            outcome = await door.add(path, name=name, collection=collection, on_progress=told)
+            told = partial(board.moved, place, given.name)
+            outcome = await door.add(
+                given.path,
+                name=given.name,
+                collection=given.collection,
+                groups=given.groups,
+                on_progress=told,
+            )
         board.finished(place, outcome)
         return outcome
 
     with Board(len(files), silent=not progress) as board:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(place, *pair)) for place, pair in enumerate(files)]
+            tasks = [group.create_task(one(place, given)) for place, given in enumerate(files)]
     return [task.result() for task in tasks]
 
 

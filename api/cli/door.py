@@ -122,9 +122,15 @@ class Door(Protocol):
         ...
 
     async def add(
-        self, path: Path, *, name: str, collection: str | None, on_progress: OnProgress | None
+        self,
+        path: Path,
+        *,
+        name: str,
+        collection: str | None,
+        groups: Sequence[str] = (),
+        on_progress: OnProgress | None,
     ) -> OutcomeOut:
-        """Shelve one file."""
+        """Shelve one file, for `groups` alone where some are named."""
         ...
 
     async def remove(self, document_id: str) -> bool:
@@ -237,13 +243,20 @@ class LocalDoor:
         return hits_out(found)
 
     async def add(
-        self, path: Path, *, name: str, collection: str | None, on_progress: OnProgress | None
+        self,
+        path: Path,
+        *,
+        name: str,
+        collection: str | None,
+        groups: Sequence[str] = (),
+        on_progress: OnProgress | None,
     ) -> OutcomeOut:
         outcome = await self.house.shelf.add(
             path,
             name=name,
             tenant=self._settings.tenant,
             collection=collection or self._settings.collection,
+            groups=groups,
             on_progress=on_progress,
         )
         return outcome_out(outcome)
@@ -307,9 +320,17 @@ class RemoteDoor:
         return HitsOut.model_validate(await self._call("POST", "/v1/search", json=body))
 
     async def add(
-        self, path: Path, *, name: str, collection: str | None, on_progress: OnProgress | None
+        self,
+        path: Path,
+        *,
+        name: str,
+        collection: str | None,
+        groups: Sequence[str] = (),
+        on_progress: OnProgress | None,
     ) -> OutcomeOut:
         fields = {} if collection is None else {"collection": collection}
+        if groups:
+            fields["groups"] = ",".join(groups)
         try:
             with path.open("rb") as file:
                 files = {"file": (name, file, "application/octet-stream")}

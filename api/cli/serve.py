@@ -85,11 +85,12 @@ async def _shelve_sample(house: House, settings: ApiSettings, folder: Path, *, q
     """Shelve the sample library."""
     from api.cli.add import shelve
     from api.cli.door import LocalDoor
+    from api.cli.gather import Given
     from api.sample import sample_files
 
-    files = [(path, path.relative_to(folder).as_posix()) for path in sample_files(folder)]
+    files = [Given(path=path, name=path.relative_to(folder).as_posix()) for path in sample_files(folder)]
     console(stderr=True).print("The sample library", style="bold")
-    await shelve(LocalDoor(house, settings), files, collection=None, progress=not quiet)
+    await shelve(LocalDoor(house, settings), files, progress=not quiet)
 
 
 async def _ask_demo(house: House, settings: ApiSettings, folder: Path | None, *, quiet: bool) -> None:

@@ -19,8 +19,8 @@ from jsonschema import Draft202012Validator
 from agent.errors import WriterDown
 from agent.records import SearchResult, Sentence, Step
 from api.app import create_app
-from api.cli.add import listed
 from api.cli.door import Running, announce, withdraw
+from api.cli.gather import listed
 from api.errors import KINDS, problem_of
 from api.house import House
 from api.settings import ApiSettings
