@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from api import chat, documents, feedback, insight, responses, search, status, threads
+from api import chat, documents, feedback, insight, jobs, responses, search, status, threads
 from api.auth import open_doorkeeper
 from api.edge import Edge, error_body, error_headers
 from api.errors import Problem
@@ -37,7 +37,7 @@ def create_app(
     app.state.ledger = Ledger(settings.home / "ledger.sqlite")
     app.state.limits = Limits(settings, app.state.ledger, house.shelf)
     app.state.doorkeeper = open_doorkeeper(settings, house.shelf)
-    for part in (chat, documents, feedback, insight, responses, search, status, threads):
+    for part in (chat, documents, feedback, insight, jobs, responses, search, status, threads):
         app.include_router(part.router)
     for door in doors:
         app.include_router(door)
