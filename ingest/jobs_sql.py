@@ -155,7 +155,9 @@ class SqlJobs:
 
         def claim(t: Transaction) -> Job | None:
             _end_leases(t, self._retry.deaths, before=t.now)
-            best = _best(t, busy_with if newcomer else (), self._database.for_update)
+            # A wait beyond any pause was set before the clock was put back.
+            far = t.now + 2 * self._retry.longest_s
+            best = _best(t, busy_with if newcomer else (), far, self._database.for_update)
             if best is None or (best.deaths and busy_with):
                 return None
             return _hold(t, best, worker, until=t.now + self._lease_s)
@@ -298,7 +300,7 @@ def _enqueued(t: Transaction, wanted: NewJob) -> str:
     return wanted.id
 
 
-def _supersede(t: Transaction, wanted: NewJob) -> None:
+def _supersede(t: Transaction, wanted: NewJob | Job) -> None:
     """Cancel what still waits of the same document: the newest wish counts."""
     t.run(
         "UPDATE jobs SET state = 'cancelled', reason = 'superseded', settled_at = :now, changed = :changed,"
@@ -356,19 +358,20 @@ def _end_leases(t: Transaction, most: int, *, before: float | None) -> int:
     return len(given_up) + len(queued)
 
 
-def _best(t: Transaction, apart: Sequence[str], for_update: str) -> Job | None:
+def _best(t: Transaction, apart: Sequence[str], far: float, for_update: str) -> Job | None:
     """Find the next job: the least served tenant's, and of those the one due first."""
     older = (
         f"SELECT 1 FROM jobs o WHERE o.document_id = j.document_id AND o.seq < j.seq AND o.state IN {_ACTIVE}"
     )
     running = f"SELECT 1 FROM jobs r WHERE r.document_id = j.document_id AND r.state IN {_RUNNING}"
     query = (
-        f"SELECT {_JOB} FROM jobs j WHERE tenant = :tenant AND state = 'queued' AND run_at <= :now"
+        f"SELECT {_JOB} FROM jobs j WHERE tenant = :tenant AND state = 'queued'"
+        " AND (run_at <= :now OR run_at > :far)"
         f" AND NOT EXISTS ({older}) AND NOT EXISTS ({running}) ORDER BY due_at, seq LIMIT 1 {for_update}"
     )
     for (tenant,) in t.run("SELECT tenant FROM tenants ORDER BY work, tenant"):
         if tenant not in apart:
-            for row in t.run(query, tenant=tenant, now=t.now):
+            for row in t.run(query, tenant=tenant, now=t.now, far=far):
                 return _job(row)
     return None
 
@@ -456,6 +459,7 @@ def _retry(t: Transaction, job_id: str, tenant: str) -> Job | None:
     job = _get(t, job_id, tenant)
     if job is None or job.state not in ("failed", "quarantined", "cancelled"):
         return job
+    _supersede(t, job)
     _level(t, tenant)
     t.run(
         "UPDATE jobs SET state = 'queued', seq = :seq, run_at = :now, due_at = :now, changed = :seq,"
