@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from api import chat, documents, feedback, insight, metrics, responses, search, status, threads
+from api import chat, documents, feedback, insight, jobs, metrics, responses, search, status, threads
 from api.auth import open_doorkeeper
 from api.edge import Edge, error_body, error_headers
 from api.errors import Problem
@@ -42,7 +42,7 @@ def create_app(
         limits: Limits = app.state.limits
         house.telemetry.gauge("pagewarden_answers_open", "Answers under way.", lambda: limits.open)
     app.state.doorkeeper = open_doorkeeper(settings, house.shelf)
-    for part in (chat, documents, feedback, insight, metrics, responses, search, status, threads):
+    for part in (chat, documents, feedback, insight, jobs, metrics, responses, search, status, threads):
         app.include_router(part.router)
     for door in doors:
         app.include_router(door)

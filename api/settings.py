@@ -139,6 +139,10 @@ class ApiSettings(BaseSettings):
     """The policy of the rails: a name of ours, or a path to a YAML file."""
     max_upload_bytes: Annotated[int, Field(ge=1)] = 256 * 1024 * 1024
     """Largest file taken over HTTP, bytes."""
+    upload_wait_s: Annotated[float, Field(ge=0)] = 120.0
+    """Longest that an upload over HTTP waits for its documents; then it answers with the jobs."""
+    work: Literal["inside", "apart"] = "inside"
+    """Who reads what comes in: the server itself, or `pagewarden worker` (with a Qdrant server only)."""
     tenant: Annotated[str, Field(pattern=NAME)] = "default"
     """Whose library this is, for callers without a tenant of their own."""
     collection: Annotated[str, Field(pattern=NAME)] = "default"
@@ -191,6 +195,11 @@ class ApiSettings(BaseSettings):
             self._judge_provider(self.oidc_issuer)
         if self.provider is not None and self.provider not in providers():
             raise ValueError(f"PAGEWARDEN_PROVIDER is none of {', '.join(providers())}")
+        if self.work == "apart" and self.qdrant_url is None:
+            raise ValueError(
+                "PAGEWARDEN_WORK=apart needs PAGEWARDEN_QDRANT_URL: without a Qdrant server the index "
+                "belongs to one process, and nobody else can write to it"
+            )
         if self.writer == "served" and not (self.model_url and self.model):
             raise ValueError("PAGEWARDEN_WRITER=served needs PAGEWARDEN_MODEL_URL and PAGEWARDEN_MODEL")
         return self

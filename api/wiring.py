@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING, Literal
 
 import filelock
 
-from api.house import Capabilities, House, OnProgress, Part
+from api.house import Capabilities, House, Part
 from api.settings import ApiSettings
 from api.startup import StartupError, confirm, prepare
 from ingest.errors import IngestError, Locked, Missing, Unscreened
-from ingest.records import Document, Outcome, Scope, readers_key
+from ingest.records import Scope
 
 if TYPE_CHECKING:
     from agent.run import Agent
     from api.masked import Hosting
     from api.schemas import PolicyOut
+    from api.shelving import Shelving
     from api.telemetry import Telemetry
     from api.writer import LocalModel
     from guardrails.effective import Bound, Effective
@@ -37,9 +38,8 @@ if TYPE_CHECKING:
     from ingest.embed import OnnxEmbedder
     from ingest.eyes import Eyes
     from ingest.index import Index
+    from ingest.jobs import Jobs
     from ingest.library import Library
-    from ingest.pipeline import Pipeline
-    from ingest.registry import Registry
     from ingest.rescreen import Rescreened, Rescreening
     from ingest.scenes import Ears
     from ingest.served import LanguageModel, ServedModel
@@ -118,7 +118,10 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
         parts = _Readiness(index=stock.index, writer=writer, policies=policies, vision=has.vision)
         yield House(
             agent=agent,
-            shelf=_Shelf(stock.pipeline, stock.registry),
+            shelf=stock.shelving,
+            intake=stock.shelving,
+            jobs=stock.jobs,
+            work=stock.shelving.begin,
             capabilities=has,
             readiness=parts.tell,
             warm=parts.warm,
@@ -174,9 +177,9 @@ class _Stock:
     """The ingest side of the house."""
 
     index: Index
-    registry: Registry
     library: Library
-    pipeline: Pipeline
+    jobs: Jobs
+    shelving: Shelving
     rescreening: Rescreening
 
 
@@ -191,6 +194,9 @@ async def _stock(
     reading: IngestSettings,
 ) -> _Stock:
     """Open index, registry and reader, and put library and pipeline over them."""
+    from api.shelving import Shelving
+    from ingest.checkpoints import Checkpoints
+    from ingest.jobs_sql import open_jobs
     from ingest.library import Shelves
     from ingest.pipeline import Pipeline
     from ingest.reading import Reader
@@ -198,15 +204,19 @@ async def _stock(
     from ingest.rerank import OnnxReranker
     from ingest.rescreen import Rescreening
     from ingest.screenings import Screenings
+    from ingest.worker import Worker
 
     index = await _index(settings, vector_name=embedder.name, dimensions=embedder.dimensions)
     closing.push_async_callback(index.close)
     await closing.enter_async_context(_kept_fast(index))
     registry = Registry.open(settings.home / "registry.sqlite")
     closing.push_async_callback(registry.close)
+    jobs = open_jobs(settings.home / "jobs.sqlite")
+    closing.push_async_callback(jobs.close)
     if settings.qdrant_url is None:
-        # We own the home, so what lies in the inbox was left by a crash.
+        # We own the home: what lies in the inbox was left by a crash, and so was every lease.
         shutil.rmtree(settings.home / "inbox", ignore_errors=True)
+        await jobs.expire()
     reader = Reader(
         reading,
         eyes=page_eyes(settings, writer, reading, closing),
@@ -236,8 +246,10 @@ async def _stock(
         screen=screen,
         settings=reading,
         screenings=screenings,
+        checkpoints=Checkpoints(settings.home / "checkpoints"),
     )
-    await pipeline.recover()
+    if settings.qdrant_url is None:
+        await pipeline.recover()
     rescreening = Rescreening(
         pipeline=pipeline,
         registry=registry,
@@ -246,7 +258,16 @@ async def _stock(
         screenings=screenings,
         files=files,
     )
-    return _Stock(index=index, registry=registry, library=library, pipeline=pipeline, rescreening=rescreening)
+    shelving = Shelving(
+        pipeline=pipeline,
+        registry=registry,
+        jobs=jobs,
+        worker=Worker(jobs=jobs, pipeline=pipeline),
+        incoming=settings.home / "incoming",
+        work=settings.work,
+    )
+    await closing.enter_async_context(shelving.crew())
+    return _Stock(index=index, library=library, jobs=jobs, shelving=shelving, rescreening=rescreening)
 
 
 def _policies(
@@ -372,58 +393,6 @@ class DocumentScreen:
 async def _codes(rails: Bound, texts: Sequence[str]) -> list[str | None]:
     verdicts = await rails.screen("document", texts)
     return [None if verdict.allowed else verdict.code for verdict in verdicts]
-
-
-class _Shelf:
-    """The shelf of `house.py` over pipeline and registry."""
-
-    def __init__(self, pipeline: Pipeline, registry: Registry) -> None:
-        self._pipeline, self._registry = pipeline, registry
-
-    async def add(
-        self,
-        path: Path,
-        *,
-        name: str,
-        tenant: str,
-        collection: str,
-        groups: Sequence[str] = (),
-        on_progress: OnProgress | None = None,
-    ) -> Outcome:
-        return await self._pipeline.add(
-            path,
-            name=name,
-            key=readers_key(name, groups),
-            tenant=tenant,
-            collection=collection,
-            groups=groups,
-            on_progress=on_progress,
-        )
-
-    async def remove(self, document_id: str, *, scope: Scope) -> bool:
-        return await self._pipeline.remove(document_id, scope=scope)
-
-    async def document(self, document_id: str, *, scope: Scope) -> Document | None:
-        return await self._registry.get(document_id, scope=scope)
-
-    async def page_images(self, document_id: str, *, scope: Scope) -> list[int]:
-        return [page.no for page in await self._registry.pages(document_id, scope=scope) if page.has_image]
-
-    async def scenes(self, document_id: str, *, scope: Scope) -> dict[int, tuple[float, float]]:
-        return {
-            page.no: (page.start_s, page.end_s)
-            for page in await self._registry.pages(document_id, scope=scope)
-            if page.start_s is not None and page.end_s is not None
-        }
-
-    async def documents(self, *, scope: Scope) -> list[Document]:
-        return list(await self._registry.list(scope=scope))
-
-    async def collections(self, *, tenant: str) -> tuple[str, ...]:
-        return await self._registry.collections(tenant=tenant)
-
-    async def stored(self, *, tenant: str) -> int:
-        return await self._registry.stored(tenant=tenant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

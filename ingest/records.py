@@ -276,6 +276,8 @@ class Outcome:
     id: str | None = None
     #: A code of `errors.py` for failed, of the rail for quarantined; None otherwise.
     reason: str | None = None
+    #: The page at fault, where it is one.
+    page_no: int | None = None
     #: One sentence for people, with what to do.
     detail: str | None = None
     pages: int = 0

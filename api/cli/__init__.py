@@ -20,6 +20,7 @@ from api.cli import (
     doctor,
     evaluate,
     feedback,
+    jobs,
     keys,
     mcp,
     models,
@@ -31,6 +32,7 @@ from api.cli import (
     slack,
     status,
     threads,
+    worker,
 )
 from api.startup import prepare
 
@@ -57,6 +59,7 @@ def _root(
 
 app.command("serve")(serve.serve)
 app.command("add")(add.add)
+app.add_typer(jobs.app, name="jobs")
 app.command("read")(read.read)
 app.command("ask")(ask.ask)
 app.command("search")(search.search)
@@ -65,6 +68,7 @@ app.command("rm")(rm.rm)
 app.command("threads")(threads.threads)
 app.command("slack")(slack.slack)
 app.command("feedback")(feedback.feedback)
+app.command("worker")(worker.worker)
 app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
 app.add_typer(keys.app, name="keys")

@@ -59,6 +59,8 @@ def serve(
             async with open_house(settings) as house, _slack(house, settings, once=once) as doors:
                 if folder is not None:
                     await _shelve_sample(house, settings, folder, quiet=as_json)
+                if settings.work == "inside":
+                    house.work()
                 told = await _status(house, settings)
                 if as_json:
                     print_json(told)

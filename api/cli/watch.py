@@ -83,9 +83,9 @@ class Watch:
         return Round(outcomes=outcomes, removed=removed)
 
     async def _shelve(self, name: str, given: Given, mark: str) -> OutcomeOut:
-        outcome = await self._door.add(
-            given.path, name=name, collection=given.collection, groups=given.groups, on_progress=None
-        )
+        from api.cli.add import shelve
+
+        (outcome,) = await shelve(self._door, [given], progress=False)
         before = self._memory.seen.get(name)
         if before is not None and before.id and outcome.id and before.id != outcome.id:
             # A sidecar moved it to another collection, where it is another document.

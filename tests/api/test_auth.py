@@ -47,7 +47,14 @@ async def test_a_route_without_an_entry_opens_for_nobody(house: House, settings:
 
 
 def filled(path: str) -> str:
-    return path.replace("{name}", "pagewarden").replace("{document_id}", "x").replace("{page_no}", "1")
+    if path.endswith("/events"):
+        path += "?job=x"
+    return (
+        path.replace("{job_id}", "x")
+        .replace("{name}", "pagewarden")
+        .replace("{document_id}", "x")
+        .replace("{page_no}", "1")
+    )
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,8 @@ EXITS = {
         ["weights_missing", "model", "model_down", "model_reply", "index_down", "incompatible"], 4
     ),
     **dict.fromkeys(["no_words", "prompt_too_long", "unscreened"], 4),
+    "fenced": 4,
+    "key_reused": 3,
     "locked": 5,
     "library": 1,
     "internal": 1,

@@ -12,7 +12,6 @@ import pytest
 from api.cli.gather import Gathered, Given, Placing, gathered, groups_of, listed, sidecar_of
 from api.cli.options import Usage
 from api.cli.watch import Round, Watch
-from api.house import OnProgress
 from api.schemas import OutcomeOut
 from guardrails.errors import PolicyError
 from ingest.errors import AddressRefused, Missing
@@ -162,21 +161,19 @@ class RecordingDoor:
         self.bad: set[str] = set()
         self.added: list[str] = []
 
-    async def add(
-        self,
-        path: Path,
-        *,
-        name: str,
-        collection: str | None,
-        groups: Sequence[str] = (),
-        on_progress: OnProgress | None,
-    ) -> OutcomeOut:
-        self.added.append(name)
-        if name in self.bad:
-            return outcome(name, None)
-        document = f"{collection}/{name}"
-        self.held[document] = (path.read_text(), collection, tuple(groups))  # noqa: ASYNC240
-        return outcome(name, document)
+    batch = 1
+    url = None
+
+    async def enqueue(self, files: Sequence[Given]) -> list[OutcomeOut]:
+        return [self._added(one) for one in files]
+
+    def _added(self, given: Given) -> OutcomeOut:
+        self.added.append(given.name)
+        if given.name in self.bad:
+            return outcome(given.name, None)
+        document = f"{given.collection}/{given.name}"
+        self.held[document] = (given.path.read_text(), given.collection, given.groups)
+        return outcome(given.name, document)
 
     async def remove(self, document_id: str) -> bool:
         return self.held.pop(document_id, None) is not None
