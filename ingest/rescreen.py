@@ -19,7 +19,7 @@ import anyio.to_thread
 from ingest.errors import IngestError, LibraryError
 from ingest.index import Index
 from ingest.pipeline import Pipeline, Screen, original
-from ingest.records import Document, Scope
+from ingest.records import Document, Scope, without_readers
 from ingest.registry import Registry
 from ingest.screenings import Screening, Screenings
 
@@ -134,7 +134,8 @@ class Rescreening:
             await self._registry.outdate(document.id)
             outcome = await self._pipeline.add(
                 Path(folder) / kept.name,
-                name=document.source_key,
+                name=without_readers(document.source_key),
+                key=document.source_key,
                 tenant=document.tenant,
                 collection=document.collection,
                 groups=document.groups,
