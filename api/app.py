@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from api import chat, documents, feedback, insight, jobs, metrics, responses, search, status, threads
-from api.auth import open_doorkeeper
+from api.auth import authorize, open_doorkeeper
 from api.edge import Edge, error_body, error_headers
 from api.errors import Problem
 from api.house import House
@@ -61,6 +61,7 @@ async def _page() -> FileResponse:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
+    await _known(request)
     first = error.errors()[0]
     place = ".".join(str(step) for step in first["loc"] if step != "body")
     if first["loc"][0] == "path":
@@ -69,7 +70,15 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
     return _respond(request, Problem(code="bad_request", detail=detail, param=place or None))
 
 
+async def _known(request: Request) -> None:
+    """Judge the caller, if nobody did: a body that does not parse is found before. Raises Unauthorized."""
+    if not hasattr(request.state, "identity"):
+        await authorize(request)
+
+
 async def _plain(request: Request, error: HTTPException) -> Response:
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        await _known(request)
     code = _CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal")
     return _respond(request, Problem(code=code, detail=HTTPStatus(error.status_code).description + "."))
 

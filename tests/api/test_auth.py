@@ -72,6 +72,18 @@ async def test_no_route_opens_without_the_key(
     assert agent.asked == agent.searched == agent.pages == []
 
 
+@pytest.mark.parametrize("body", [b"{", b"[" * 10_000, b"\xff", b"null", b'{"n": 1e999}'])
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/chat/completions", "/v1/responses", "/v1/feedback"])
+async def test_a_body_that_does_not_parse_is_told_to_callers_alone(
+    client: Client, tmp_path: Path, path: str, body: bytes
+) -> None:
+    kind = {"content-type": "application/json"}
+    async with client(settings=ApiSettings(api_key=KEY, home=tmp_path)) as http:
+        assert (await http.post(path, content=body, headers=kind)).status_code == 401
+        told = await http.post(path, content=body, headers=kind | {"authorization": f"Bearer {KEY}"})
+    assert told.status_code == 400
+
+
 @pytest.mark.parametrize(("method", "path"), sorted(GUARDED))
 async def test_with_the_key_every_route_opens(client: Client, tmp_path: Path, method: str, path: str) -> None:
     headers = {"authorization": f"bearer {KEY}"}
