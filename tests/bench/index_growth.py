@@ -327,6 +327,7 @@ async def measure(beir: Path, sizes: list[int], *, passages: int, write: Path | 
         print(json.dumps(asdict(rows[-1])), flush=True)
     print(table(rows))
     if write is not None:
+        write.mkdir(parents=True, exist_ok=True)
         (write / "index.svg").write_text(curves(rows), encoding="utf-8")
 
 
