@@ -19,6 +19,7 @@ import pytest
 from agent.records import SearchResult, Sentence, Turn
 from api.app import create_app
 from api.auth import POLICY
+from api.house import Incoming
 from api.keys import Keys
 from api.ledger import Ledger
 from api.settings import ApiSettings
@@ -112,6 +113,20 @@ class Town:
         collections = COLLECTIONS if key.collections is None else key.collections
         self.callers[name] = token, Scope(tenant=key.tenant, collections=collections, groups=key.groups)
 
+    async def job_of(self, document: Document) -> str:
+        """Add the document once more as a job that is settled; return the job's id."""
+        path = self.home / "again.pdf"
+        path.write_bytes(document.id.encode())
+        file = Incoming(
+            path=path,
+            name=document.name,
+            tenant=document.tenant,
+            collection=document.collection,
+            groups=document.groups,
+        )
+        (job,) = await self.shelf.enqueue([file])
+        return job.id
+
     async def call(self, name: str | None, method: str, path: str, **more: Any) -> httpx2.Response:
         """Send one request as somebody."""
         headers = {} if name is None else {"authorization": f"Bearer {self.callers[name][0]}"}
@@ -124,8 +139,10 @@ class Town:
         return [d.id for d in outside if word_of(d) in text or d.id in text]
 
 
-def requests_about(document: Document, thread: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """Return one request and more to every route, each naming a document wherever it takes an id."""
+def requests_about(
+    document: Document, thread: str, job: str = "0" * 32
+) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return requests to every route, each naming a document, or its job, wherever it takes an id."""
     one = document.id
     chat = {"model": "pagewarden", "messages": [{"role": "user", "content": f"What is in {document.name}?"}]}
     narrow = {"pagewarden": {"documents": [one], "thread_id": thread}}
@@ -166,6 +183,11 @@ def requests_about(document: Document, thread: str) -> list[tuple[str, str, dict
         ("GET", "/v1/audit", {}),
         ("GET", "/v1/feedback", {"params": {"limit": 200}}),
         ("POST", "/v1/feedback", {"json": {"trace_id": "trace-1", "rating": "up"}}),
+        ("GET", "/v1/jobs", {"params": {"limit": 1000}}),
+        ("GET", f"/v1/jobs/{job}", {}),
+        ("GET", "/v1/jobs/events", {"params": {"job": job}}),
+        ("POST", f"/v1/jobs/{job}/cancel", {}),
+        ("POST", f"/v1/jobs/{job}/retry", {}),
         ("GET", "/v1/threads", {}),
         ("GET", f"/v1/threads/{thread}", {}),
         ("DELETE", f"/v1/threads/{thread}", {}),
@@ -210,7 +232,9 @@ async def test_every_route_and_caller_and_owner_of_a_document(tmp_path: Path) ->
     cells: Counter[str] = Counter()
     touched: set[tuple[str, str]] = set()
     absent = a_held(999, tenant="acme", collection="hr", groups=())
+    jobs = {document.id: await town.job_of(document) for document in held}
     for document in held:
+        job = jobs[document.id]
         secret = f"t{word_of(document)[:40]}"
         for name in (*town.callers, None):
             scope = None if name is None else town.callers[name][1]
@@ -218,16 +242,19 @@ async def test_every_route_and_caller_and_owner_of_a_document(tmp_path: Path) ->
             await ledger.rate(document.tenant, "key-x", trace_id="t", rating="up", reason=None, comment=None)
             town.agent.talks = {(f"{document.tenant}/key-x", secret): (Turn(role="user", text=secret),)}
             nothing = requests_about(absent, "t-absent")
-            for number, (method, path, more) in enumerate(requests_about(document, secret)):
+            for number, (method, path, more) in enumerate(requests_about(document, secret, job)):
                 town.shelf.held = {d.id: d for d in held}
                 answer = await town.call(name, method, path, **more)
                 where = f"{name} {method} {path}"
                 assert answer.status_code < 500, where
                 assert secret not in answer.text.replace(path, ""), where
                 assert town.leaked(name if name not in shut else None, answer.text) == [], where
+                told = answer.text.replace(job, "") if job in path else answer.text
+                outside = [jobs[d.id] for d in held if scope is None or not scope.allows(d)]
+                assert not any(foreign in told for foreign in outside), where
                 if name in shut:
                     assert answer.status_code == 401, where
-                elif not mine and document.id in path:
+                elif not mine and (document.id in path or job in path or job in str(more)):
                     other = await town.call(name, *nothing[number][:2], **nothing[number][2])
                     assert same(answer) == same(other), where
                     assert document.id in town.shelf.held, where
@@ -245,6 +272,8 @@ def template(path: str) -> str:
         steps[3] = "{document_id}"
         if len(steps) > 5:
             steps[5] = "{page_no}"
+    elif path.startswith("/v1/jobs/") and path != "/v1/jobs/events":
+        steps[3] = "{job_id}"
     elif path.startswith("/v1/threads/"):
         steps[3] = "{name}"
     elif path.startswith("/v1/models/"):
