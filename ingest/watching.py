@@ -2,7 +2,7 @@
 
 A scene goes as a short clip where the server takes clips and prunes them, else as the frames in which
 something changed, with their times in words. Never a clip and pictures in one request, and never with
-reasoning: several Nemotron hosts fail at either. Seconds are the segmenter's, never the model's.
+reasoning: several hosts of the Nemotron family fail at either. Seconds are the segmenter's alone.
 """
 
 from __future__ import annotations
