@@ -81,14 +81,15 @@ def found(gold: FilmGold, hits: Sequence[Hit]) -> Hit | None:
 
 def start_error_s(gold: FilmGold, hit: Hit) -> float:
     """Return by how much the passage begins before or after the span does."""
-    assert gold.evidence_time is not None and hit.chunk.start_s is not None
+    assert gold.evidence_time is not None
+    assert hit.chunk.start_s is not None
     return abs(hit.chunk.start_s - gold.evidence_time[0])
 
 
 async def shelve(house: House, folder: Path) -> dict[str, str]:
     """Shelve every film and say what became of it; a file that cannot be read says why."""
     told = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir()):  # noqa: ASYNC240
         outcome = await house.shelf.add(path, name=path.name, tenant="default", collection="default")
         why = f" ({outcome.detail})" if outcome.detail else ""
         told[path.name] = f"{outcome.outcome}, {outcome.pages} scenes, {outcome.chunks} passages{why}"
