@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ingest.served import LanguageModel, ServedModel
     from ingest.settings import IngestSettings
     from ingest.vision import VisionModel
+    from ingest.watching import Watcher
     from ingest.weights import Weights
 
 log = logging.getLogger(__name__)
@@ -221,6 +222,7 @@ async def _stock(
         reading,
         eyes=page_eyes(settings, writer, reading, closing),
         ears=film_ears(settings, reading),
+        watcher=film_watcher(settings, writer, reading),
     )
     closing.push_async_callback(reader.close)
     files = settings.home / "files"
@@ -699,6 +701,31 @@ def film_ears(settings: ApiSettings, reading: IngestSettings) -> Ears | None:
     if weights.missing(FILES) or find_spec("faster_whisper") is None:
         return None
     return Ears(name=MODEL, folder=weights.path(FILES[0]).parent)
+
+
+def film_watcher(
+    settings: ApiSettings, writer: LanguageModel | None, reading: IngestSettings
+) -> Watcher | None:
+    """Choose who watches films: the served model that sees, by clips where its server prunes these."""
+    from ingest.providers import OTHER, providers
+    from ingest.served import Call, OnBehalf
+    from ingest.serving import PRUNING_RATE
+    from ingest.watching import Watcher
+
+    if writer is None or writer.writes_as != "served" or not writer.sees_images or reading.watch == "off":
+        return None
+    provider, rate = providers()[settings.served_by or OTHER], reading.video_pruning
+    if rate is None:
+        # A server that is ours was started with the flags of `serving.py`.
+        rate = PRUNING_RATE if settings.served_by == "vllm" and not settings.model_elsewhere else 0.0
+    return Watcher(
+        # A batch waits for people who ask.
+        OnBehalf(writer, Call(purpose="read", urgency="batch")),
+        clips=bool(provider.video) and rate > 0,
+        pruning_rate=rate,
+        slots=reading.eyes_slots,
+        wait_s=reading.model_wait_s,
+    )
 
 
 def _eyes(settings: ApiSettings, writer: LanguageModel | None, reader: object) -> VisionModel:

@@ -373,7 +373,7 @@ def _joined(
     """Put what is shown and what is said together on the axis of time."""
     said: list[list[Element]] = [[] for _ in spans]
     for sentence in words.sentences:
-        said[_scene_of(sentence, spans)].append(sentence)
+        said[_scene_of(sentence, spans)].append(_ended(sentence, spans[-1][1]))
     shown = finish([list(raw.blocks) for raw in drafts])
     return [
         Page(
@@ -399,6 +399,14 @@ def _flags(raw: Draft, elements: Sequence[Element]) -> tuple[PageFlag, ...]:
     if raw.lost is not None:
         return ("lost",)
     return () if any(element.text.strip() for element in elements) else ("no_text",)
+
+
+def _ended(sentence: Element, end_s: float) -> Element:
+    """End what is said with the film: subtitles of a longer cut go on after it."""
+    within = [
+        replace(one, start_s=min(one.start_s, end_s), end_s=min(one.end_s, end_s)) for one in sentence.moments
+    ]
+    return replace(sentence, moments=tuple(within))
 
 
 def _scene_of(sentence: Element, spans: Sequence[tuple[float, float]]) -> int:
