@@ -126,7 +126,7 @@ def killed_half_way(film: Path, pages_dir: Path, *, scenes: int) -> dict[str, in
 
 
 def read(film: Path, pages_dir: Path) -> tuple[list[tuple[float, float]], float, float]:
-    """Read in a process of its own; return the scenes, how long it took, s, and what a child took at most, MB."""
+    """Read in a process of its own; return the scenes, how long it took, s, and the most a child took, MB."""
     start, peak = time.monotonic(), 0
     with tempfile.TemporaryFile() as out:
         process = psutil.Popen(_words(film, pages_dir), cwd=_ROOT, stdout=out)
