@@ -34,7 +34,7 @@ from ingest.structure import Block, finish
 from ingest.watching import MOST_PICTURES, Shot, Watcher
 
 #: Goes into the ids of a film's chunks: raise it whenever the same film would be read differently.
-VERSION = "film-1"
+VERSION = "film-2"
 
 T = TypeVar("T")
 #: Points a pixel: a frame of 1280 pixels is as wide as a slide.
