@@ -38,7 +38,7 @@ def moving(kind: str, *, seconds: int) -> list[tuple[Picture, float]]:
             picture = _head(mouth=step // 5 % 4 if step // 20 % 2 else 0)
         else:
             picture = slide("Minutes of the\nharbour board", size=(320, 180))
-        scenes.append((picture, 0.1))
+        scenes.append((np.asarray(Image.fromarray(picture).resize((512, 288))), 0.1))
     return scenes
 
 
