@@ -19,7 +19,9 @@ from ingest.words import Rect, Word, page_box, stands_in
 _TABLE_GAP, _FIGURE_GAP = 0.04, 0.06
 #: Where letterheads have their logos.
 _MARGIN = 0.15
-_WORDLESS, _WORDS_WITHIN = "Picture.", "\nWords in the picture: "
+#: Stands for a picture in which nothing is written: only eyes can tell of it.
+WORDLESS = "Picture."
+_WORDS_WITHIN = "\nWords in the picture: "
 _BEGINS = ("Fig", "FIG", "Chart", "Exhibit", "Abb")
 _FIGURE = re.compile(r"(?:Figure|Fig\.?|FIGURE|FIG\.?|Chart|Exhibit|Abbildung|Abb\.)\s*[A-Z]?\d+")
 
@@ -88,7 +90,7 @@ def is_figure_caption(row: Row) -> bool:
 def drawing_block(labels: Sequence[Row], page: Typography) -> Block:
     """Return a figure of which only the labels are known."""
     cells = [cell for row in labels for cell in row.cells]
-    text = _WORDLESS + _WORDS_WITHIN.rstrip()
+    text = WORDLESS + _WORDS_WITHIN.rstrip()
     spans = []
     for cell in cells:
         spans.append((len(text) + 1, len(text) + 1 + len(cell.text), cell))
@@ -181,7 +183,7 @@ def _holds(box: Box, block: Block) -> bool:
 
 
 def _figure_block(box: Box, caption: Block | None, within: Sequence[Block]) -> Block:
-    text = _WORDLESS
+    text = WORDLESS
     spans = [Span(start=0, end=len(text), box=box)]
     for block in (*([caption] if caption else []), *within):
         separator = _WORDS_WITHIN if within and block is within[0] else " "

@@ -25,8 +25,9 @@ from pydantic import TypeAdapter
 from ingest import child, subtitles
 from ingest.child import Draft
 from ingest.errors import IngestError, InputError, ModelReply, NeedsProgram, TooManyPages
+from ingest.figures import WORDLESS
 from ingest.films import Facts, Heard, Stretch
-from ingest.records import Cue, Element, Page, PageFlag, clock, content_hash
+from ingest.records import Box, Cue, Element, Page, PageFlag, Span, clock, content_hash
 from ingest.settings import IngestSettings
 from ingest.shots import HEIGHT, SAME, WIDTH, differ
 from ingest.sources import Source
@@ -37,6 +38,13 @@ from ingest.watching import MOST_PICTURES, Shot, Watcher
 VERSION = "film-2"
 
 T = TypeVar("T")
+#: Stands for a scene in which nothing is written and that no model watched: it is found by its film's name,
+#: looked at where there are eyes, and what only these could tell is named where there are none.
+_PICTURE = Element(
+    kind="figure",
+    text=WORDLESS,
+    spans=(Span(start=0, end=len(WORDLESS), box=Box(x0=0, y0=0, x1=1, y1=1)),),
+)
 #: Points a pixel: a frame of 1280 pixels is as wide as a slide.
 _POINT = 0.75
 #: Scenes before one whose key frames are compared with its own: slides come back after the speaker was shown.
@@ -382,7 +390,12 @@ def _joined(
             height_pt=raw.height_pt,
             read_by="video",
             reason=" ".join(filter(None, (raw.reason, words.told, seen.told))),
-            elements=(*elements, *spoken, *seen.elements),
+            elements=(
+                *elements,
+                *spoken,
+                *seen.elements,
+                *([_PICTURE] if has_image and not (raw.lost or elements or seen.elements) else []),
+            ),
             flags=_flags(raw, [*elements, *spoken, *seen.elements]),
             lost=raw.lost,
             has_image=has_image,

@@ -135,13 +135,15 @@ def tell(read: dict[str, str], asked: Sequence[Asked]) -> str:
 
 
 def _by_kind(asked: Sequence[Asked]) -> list[str]:
-    kinds: dict[str, list[str]] = defaultdict(list)
+    kinds: dict[str, list[Asked]] = defaultdict(list)
     for one in asked:
-        kinds[one.gold.modality if one.gold.answerable else "unanswerable"].append(one.kind)
-    rows = ["| kind | questions | right | wrong | declined |", "|---|---:|---:|---:|---:|"]
-    for kind, ends in sorted(kinds.items()):
+        kinds[one.gold.modality if one.gold.answerable else "unanswerable"].append(one)
+    rows = ["| kind | questions | span hit@3 | right | wrong | declined |", "|---|---:|---:|---:|---:|---:|"]
+    for kind, some in sorted(kinds.items()):
+        ends = [one.kind for one in some]
+        hits = sum(found(one.gold, one.hits) is not None for one in some) if kind != "unanswerable" else "–"
         counts = " | ".join(str(ends.count(end)) for end in ("right", "wrong", "declined"))
-        rows.append(f"| {kind} | {len(ends)} | {counts} |")
+        rows.append(f"| {kind} | {len(some)} | {hits} | {counts} |")
     return rows
 
 

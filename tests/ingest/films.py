@@ -28,6 +28,31 @@ def pattern(seed: int, *, size: tuple[int, int] = (320, 180)) -> Picture:
     return np.asarray(Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST))
 
 
+def moving(kind: str, *, seconds: int) -> list[tuple[Picture, float]]:
+    """Draw what stands still, a head that talks and is still by turns, or a street that passes by."""
+    scenes = []
+    for step in range(seconds * 10):
+        if kind == "action":
+            picture = np.roll(pattern(3), step * 8, axis=1)
+        elif kind == "talking":
+            picture = _head(mouth=step // 5 % 4 if step // 20 % 2 else 0)
+        else:
+            picture = slide("Minutes of the\nharbour board", size=(320, 180))
+        scenes.append((np.asarray(Image.fromarray(picture).resize((512, 288))), 0.1))
+    return scenes
+
+
+def _head(*, mouth: int) -> Picture:
+    image = Image.new("RGB", (320, 180), "slategray")
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((90, 140, 230, 180), fill="navy")
+    pen.ellipse((110, 15, 210, 150), fill="bisque")
+    for left in (135, 170):
+        pen.ellipse((left, 55, left + 15, 67), fill="black")
+    pen.ellipse((130, 105 - 5 * mouth, 190, 115 + 5 * mouth), fill="darkred")
+    return np.asarray(image)
+
+
 def write_film(
     path: Path,
     scenes: Sequence[tuple[Picture, float]],

@@ -280,7 +280,8 @@ async def test_one_letter_in_a_frame_is_no_word(tmp_path: Path) -> None:
     write_film(path, [(slide("T"), 3), (slide("ON", ground="yellow"), 3)])
     reading = await read(path, tmp_path / "pages")
     first, second = reading.pages
-    assert (first.elements, first.flags) == ((), ("no_text",))
+    assert [(element.kind, element.text) for element in first.elements] == [("figure", "Picture.")]
+    assert first.flags == ("no_text",)
     assert "OCR found no words" in first.reason
     assert "ON" in second.elements[0].text
 
