@@ -52,7 +52,7 @@ POLICY: Mapping[tuple[str, str], Role | None] = MappingProxyType(
         ("DELETE", "/v1/documents/{document_id}"): "editor",
         ("GET", "/v1/documents/{document_id}/pages/{page_no}"): "reader",
         ("GET", "/v1/documents/{document_id}/pages/{page_no}/text"): "reader",
-        ("GET", "/v1/documents/{document_id}/film"): "reader",
+        ("GET", "/v1/documents/{document_id}/video"): "reader",
         ("GET", "/v1/jobs"): "reader",
         ("GET", "/v1/jobs/events"): "reader",
         ("GET", "/v1/jobs/{job_id}"): "reader",

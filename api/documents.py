@@ -143,8 +143,8 @@ async def one(document_id: str, request: Request, caller: Caller) -> Response:
     numbers = await house.shelf.page_images(document.id, scope=caller)
     scenes = await house.shelf.scenes(document.id, scope=caller)
     images = [_page_out(document.id, no, scenes.get(no, (None, None))) for no in numbers]
-    film = f"/v1/documents/{document.id}/film" if scenes else None
-    told = DocumentPagesOut(**document_out(document).model_dump(), page_images=images, film=film)
+    video = f"/v1/documents/{document.id}/video" if scenes else None
+    told = DocumentPagesOut(**document_out(document).model_dump(), page_images=images, video=video)
     return tagged(request, told)
 
 
@@ -213,11 +213,11 @@ async def page_text(document_id: str, page_no: PageNo, request: Request, caller:
     return PageTextOut(no=page_no, passages=list(passages))
 
 
-@router.get("/v1/documents/{document_id}/film", response_class=FileResponse)
-async def film(document_id: str, request: Request, caller: Caller) -> FileResponse:
-    """Return a film, whole or the bytes that `Range` asks for.
+@router.get("/v1/documents/{document_id}/video", response_class=FileResponse)
+async def video(document_id: str, request: Request, caller: Caller) -> FileResponse:
+    """Return a video, whole or the bytes that `Range` asks for.
 
-    A film of which a rail stops or masks any passage is not played: its pages are shown all the same.
+    A video of which a rail stops or masks any passage is not played: its pages are shown all the same.
     """
     house: House = request.app.state.house
     found = None

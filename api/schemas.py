@@ -200,7 +200,7 @@ class PageOut(Told):
 
     no: int
     url: str
-    #: Seconds of a film's scene; null for a page.
+    #: Seconds of a video's scene; null for a page.
     start_s: float | None
     end_s: float | None
 
@@ -209,8 +209,8 @@ class DocumentPagesOut(DocumentOut):
     """A document with the addresses of its page images; pages without one have only their text."""
 
     page_images: list[PageOut]
-    #: Where a film can be played from, with Range; null for anything else.
-    film: str | None
+    #: Where a video can be played from, with Range; null for anything else.
+    video: str | None
 
 
 class PageTextOut(Told):

@@ -46,6 +46,8 @@ _MAX_SIDE = 4000
 #: How much of a scan's own layer must be what its picture says, and below what share it says something else.
 _AGREES, _DIFFERS = 0.75, 0.4
 _MAX_HIDDEN = 20_000
+#: One letter in a frame is a thing that looks like one, not a word.
+_LEAST_LETTERS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +226,9 @@ def look_at_frame(file: Path, raw: Draft, settings: IngestSettings) -> Draft:
     from ingest.ocr import scan, scan_blocks
 
     seen = scan(file.read_bytes(), width_pt=raw.width_pt, height_pt=raw.height_pt, threads=_threads(settings))
+    letters = sum(letter.isalnum() for word in seen.words for letter in word.text)
+    if letters < _LEAST_LETTERS:
+        return replace(raw, known=None, blocks=(), words=(), reason=f"{raw.reason} OCR found no words.")
     blocks = scan_blocks(seen, width_pt=raw.width_pt, height_pt=raw.height_pt)
     words = len(seen.words)
     note = f"{raw.reason} OCR read {words} words." if words else f"{raw.reason} OCR found no words."

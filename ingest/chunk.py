@@ -112,7 +112,8 @@ def chunk_pages(
 def _seconds(pieces: Sequence[_Piece], page: Page) -> tuple[float | None, float | None]:
     """Return what stretch of a scene a chunk is about: when its words are said, all of it where shown."""
     said = [moment for piece in pieces for moment in piece.moments]
-    if page.start_s is None or not said or not all(piece.moments for piece in pieces):
+    below = [piece for piece in pieces if piece.kind != "title"]
+    if page.start_s is None or not said or not all(piece.moments for piece in below):
         return page.start_s, page.end_s
     return round(said[0].start_s, 2), round(said[-1].end_s, 2)
 
@@ -281,6 +282,9 @@ def _is_full(current: _Open, unit: Sequence[_Piece], *, max_tokens: int) -> bool
         return False
     if any(piece.kind in _STANDS_ALONE for piece in unit):
         return True
+    if _is_said(unit[0]) != _is_said(current.pieces[-1]):
+        # What is said knows its seconds; beside what is shown it would have those of the whole scene.
+        return True
     parted = unit[0].kind == "title" or _is_note(unit[0]) != _is_note(current.pieces[-1])
     if parted and current.tokens >= _SMALL * max_tokens:
         return True
@@ -290,6 +294,10 @@ def _is_full(current: _Open, unit: Sequence[_Piece], *, max_tokens: int) -> bool
 def _is_note(piece: _Piece) -> bool:
     """Say whether a piece is a footnote: these belong to each other sooner than to the text above them."""
     return piece.kind == "footnote"
+
+
+def _is_said(piece: _Piece) -> bool:
+    return piece.kind == "speech"
 
 
 def _joined(pieces: Sequence[_Piece]) -> tuple[str, tuple[Span, ...], tuple[Moment, ...]]:

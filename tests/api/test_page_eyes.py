@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from api.settings import ApiSettings
-from api.wiring import page_eyes
+from api.wiring import film_watcher, page_eyes
 from ingest.served import ServedModel
 from ingest.settings import IngestSettings
 
@@ -49,3 +49,22 @@ async def test_nobody_reads_where_no_model_sees_or_eyes_are_off(
     assert page_eyes(blind, writer, IngestSettings(), closing) is None
     assert page_eyes(SERVED, None, IngestSettings(), closing) is None
     assert page_eyes(SERVED, writer, IngestSettings(eyes="off"), closing) is None
+
+
+async def test_films_are_watched_as_clips_where_the_server_prunes_them(writer: ServedModel) -> None:
+    ours = SERVED.model_copy(update={"provider": "vllm"})
+    clips = film_watcher(ours, writer, IngestSettings())
+    assert clips is not None
+    assert clips.version == "nano-clips"
+    assert clips.tokens(64) < 64 * 2 * 256
+    unpruned = film_watcher(ours, writer, IngestSettings(video_pruning=0.0))
+    assert unpruned is not None
+    assert unpruned.version == "nano-frames"
+    unknown = film_watcher(SERVED, writer, IngestSettings())
+    assert unknown is not None
+    assert unknown.version == "nano-frames"
+
+
+async def test_nobody_watches_where_no_model_sees_or_watching_is_off(writer: ServedModel) -> None:
+    assert film_watcher(SERVED, None, IngestSettings()) is None
+    assert film_watcher(SERVED, writer, IngestSettings(watch="off")) is None

@@ -174,7 +174,7 @@ def requests_about(
         ("GET", f"/v1/documents/{one}", {}),
         ("GET", f"/v1/documents/{one}/pages/1", {"params": {"boxes": "0,0,1,1", "crop": True}}),
         ("GET", f"/v1/documents/{one}/pages/1/text", {}),
-        ("GET", f"/v1/documents/{one}/film", {"headers": {"range": "bytes=0-9"}}),
+        ("GET", f"/v1/documents/{one}/video", {"headers": {"range": "bytes=0-9"}}),
         ("GET", "/v1/status", {}),
         ("GET", "/metrics", {}),
         ("GET", "/v1/collections", {}),

@@ -86,10 +86,10 @@ def start_error_s(gold: FilmGold, hit: Hit) -> float:
     return abs(hit.chunk.start_s - gold.evidence_time[0])
 
 
-async def shelve(house: House, folder: Path) -> dict[str, str]:
+async def shelve(house: House, paths: Sequence[Path]) -> dict[str, str]:
     """Shelve every film and say what became of it; a file that cannot be read says why."""
     told = {}
-    for path in sorted(folder.iterdir()):  # noqa: ASYNC240
+    for path in paths:
         outcome = await house.shelf.add(path, name=path.name, tenant="default", collection="default")
         why = f" ({outcome.detail})" if outcome.detail else ""
         told[path.name] = f"{outcome.outcome}, {outcome.pages} scenes, {outcome.chunks} passages{why}"
@@ -157,24 +157,30 @@ def _print(one: Asked) -> None:
         print(f"    {'*' if shown is hit else ' '} {shown.score:.2f} {at} {shown.chunk.text[:110]!r}")
 
 
-async def run(home: Path, data: Path, write: Path | None) -> None:
+async def run(home: Path, films: Sequence[Path], golds: Sequence[FilmGold]) -> str:
     """Shelve, ask and tell."""
-    lines = (data / "questions.jsonl").read_text("utf-8").splitlines()
-    golds = [FilmGold.model_validate(json.loads(line)) for line in lines]
     async with open_house(ApiSettings(home=home, writer="quotes")) as house:
-        read = await shelve(house, data / "documents")
+        read = await shelve(house, films)
         asked = await ask(house, golds)
     for one in asked:
         _print(one)
-    told = tell(read, asked)
-    print(told)
-    if write is not None:
-        (write / "video.md").write_text(f"# Films: found and answered\n\n{told}", "utf-8")
+    return tell(read, asked)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Measure the films of PAGEWARDEN_DATA."""
     parser = argparse.ArgumentParser()
     parser.add_argument("home", type=Path)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
-    asyncio.run(run(options.home, Path(os.environ["PAGEWARDEN_DATA"]) / "video", options.write))
+    data = Path(os.environ["PAGEWARDEN_DATA"]) / "video"
+    lines = (data / "questions.jsonl").read_text("utf-8").splitlines()
+    golds = [FilmGold.model_validate(json.loads(line)) for line in lines]
+    told = asyncio.run(run(options.home, sorted((data / "documents").iterdir()), golds))
+    print(told)
+    if options.write is not None:
+        (options.write / "video.md").write_text(f"# Films: found and answered\n\n{told}", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

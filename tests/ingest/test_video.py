@@ -49,7 +49,7 @@ async def test_a_film_is_a_page_a_scene_with_its_seconds_and_its_words(film: Pat
     words = [" ".join(element.text for element in page.elements) for page in reading.pages]
     assert "ALPHA 17" in words[0]
     assert "BRAVO 23" in words[1]
-    assert all(page.has_image and page.read_by == "film" for page in reading.pages)
+    assert all(page.has_image and page.read_by == "video" for page in reading.pages)
     assert (tmp_path / "pages" / "3.jpg").stat().st_size > 1000
 
 
@@ -254,6 +254,35 @@ async def test_chunks_of_speech_know_when_they_are_said(film: Path, tmp_path: Pa
     assert said.page_no == 3
     shown = next(chunk for chunk in chunks if "ALPHA" in chunk.text)
     assert (shown.start_s, shown.end_s) == (0, 4)
+
+
+@pytest.mark.anyio
+async def test_what_is_said_keeps_its_seconds_beside_what_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    write_film(path, [(slide("ALPHA 17 IS HERE"), 8)])
+    path.with_suffix(".vtt").write_text("WEBVTT\n\n00:05.000 --> 00:07.000\nThe price of salt rose.\n")
+    reading = await read(path, tmp_path / "pages")
+    chunks = chunk_pages(
+        reading.pages,
+        document_id="d",
+        revision="r",
+        recipe="x",
+        max_tokens=200,
+        count=lambda texts: [len(text.split()) for text in texts],
+    )
+    (said,) = [chunk for chunk in chunks if "salt" in chunk.text]
+    assert (said.start_s, said.end_s) == (5, 7)
+
+
+@pytest.mark.anyio
+async def test_one_letter_in_a_frame_is_no_word(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    write_film(path, [(slide("T"), 3), (slide("ON", ground="yellow"), 3)])
+    reading = await read(path, tmp_path / "pages")
+    first, second = reading.pages
+    assert (first.elements, first.flags) == ((), ("no_text",))
+    assert "OCR found no words" in first.reason
+    assert "ON" in second.elements[0].text
 
 
 def test_a_turned_film_is_shown_upright(tmp_path: Path) -> None:
