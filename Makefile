@@ -54,7 +54,7 @@ set-up-dev: ## Make .venv with what the tests need
 	@.ci/set_up dev
 
 # Extras that the tests want too; the others (vllm, ray) have environments of their own or are skipped.
-TESTED := slack stores
+TESTED := slack stores mcp otel
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
   --no-emit-package opencv-python --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 

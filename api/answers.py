@@ -42,11 +42,16 @@ class Links:
 
         The fragment keeps two citations of one place apart for clients that group by address.
         """
-        fields = [f"boxes={query}"] if (query := boxes_query(citation.boxes)) else []
+        boxes = boxes_query(citation.boxes)
+        return f"{self.page_at(citation.document_id, citation.page_no, boxes=boxes)}#cite-{citation.n}"
+
+    def page_at(self, document_id: str, page_no: int, *, boxes: str = "") -> str:
+        """Return the address of a page."""
+        fields = [f"boxes={boxes}"] if boxes else []
         if self.seal is not None:
-            fields.append(f"pass={self.seal(citation.document_id, citation.page_no)}")
-        page = f"{self.base.rstrip('/')}/v1/documents/{citation.document_id}/pages/{citation.page_no}"
-        return f"{page}{'?' + '&'.join(fields) if fields else ''}#cite-{citation.n}"
+            fields.append(f"pass={self.seal(document_id, page_no)}")
+        page = f"{self.base.rstrip('/')}/v1/documents/{document_id}/pages/{page_no}"
+        return f"{page}{'?' + '&'.join(fields) if fields else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,14 +12,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
-from api import chat, documents, feedback, insight, responses, search, status, threads
-from api.auth import open_doorkeeper
+from api import chat, documents, feedback, insight, jobs, metrics, responses, search, status, threads
+from api.auth import authorize, open_doorkeeper
 from api.edge import Edge, error_body, error_headers
 from api.errors import Problem
 from api.house import House
 from api.ledger import Ledger
 from api.limits import Limits
+from api.mcp_door import McpDoor
 from api.openapi import describe
 from api.settings import ApiSettings
 
@@ -36,12 +38,16 @@ def create_app(
     app.state.house, app.state.settings, app.state.instance = house, settings, instance
     app.state.ledger = Ledger(settings.home / "ledger.sqlite")
     app.state.limits = Limits(settings, app.state.ledger, house.shelf)
+    if house.telemetry is not None:
+        limits: Limits = app.state.limits
+        house.telemetry.gauge("pagewarden_answers_open", "Answers under way.", lambda: limits.open)
     app.state.doorkeeper = open_doorkeeper(settings, house.shelf)
-    for part in (chat, documents, feedback, insight, responses, search, status, threads):
+    for part in (chat, documents, feedback, insight, jobs, metrics, responses, search, status, threads):
         app.include_router(part.router)
     for door in doors:
         app.include_router(door)
     app.add_api_route("/", _page, include_in_schema=False)
+    app.router.routes.append(Route("/mcp", endpoint=McpDoor(app), methods=["POST"]))
     app.mount("/web", StaticFiles(directory=WEB))
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
@@ -55,6 +61,7 @@ async def _page() -> FileResponse:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
+    await _known(request)
     first = error.errors()[0]
     place = ".".join(str(step) for step in first["loc"] if step != "body")
     if first["loc"][0] == "path":
@@ -63,7 +70,15 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
     return _respond(request, Problem(code="bad_request", detail=detail, param=place or None))
 
 
+async def _known(request: Request) -> None:
+    """Judge the caller, if nobody did: a body that does not parse is found before. Raises Unauthorized."""
+    if not hasattr(request.state, "identity"):
+        await authorize(request)
+
+
 async def _plain(request: Request, error: HTTPException) -> Response:
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        await _known(request)
     code = _CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal")
     return _respond(request, Problem(code=code, detail=HTTPStatus(error.status_code).description + "."))
 

@@ -5,6 +5,7 @@ Chat, Responses and MCP ask through here and only differ in how they write down 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,8 @@ from ingest.records import Scope
 
 if TYPE_CHECKING:
     from agent.run import Agent
+
+logger = logging.getLogger(__name__)
 
 #: What the house is called as a model; "pagewarden/COLLECTION" is one collection alone.
 MODEL = "pagewarden"
@@ -52,6 +55,7 @@ class Asking:
     slot: Slot
     #: As asked: the question and what was said before it.
     prompt_tokens: int
+    request_id: str = ""
     answer: Answer | None = field(default=None, init=False)
 
     async def events(self) -> AsyncGenerator[tuple[Event, str], None]:
@@ -67,6 +71,7 @@ class Asking:
                         self.answer = self.telling.told_of(event)
                     yield event, piece
         finally:
+            self._log()
             with anyio.CancelScope(shield=True):
                 await self.limits.answered(
                     self.who, prompt_tokens=self.prompt_tokens, completion_tokens=self.completion_tokens
@@ -82,6 +87,15 @@ class Asking:
             self.slot.release()
         assert self.answer is not None, "the agent ends with exactly one answer"
         return self.answer
+
+    def _log(self) -> None:
+        """Name the answer beside its request; who hung up got none."""
+        answer = self.answer
+        told: dict[str, object] = {"request_id": self.request_id, "who": self.who.id}
+        if answer is not None:
+            told |= {"trace_id": answer.trace_id, "kind": answer.kind, "reason": answer.reason}
+            told |= {"sentences": len(answer.sentences), "dropped": answer.dropped}
+        logger.info("answered" if answer is not None else "not answered", extra=told)
 
     @property
     def completion_tokens(self) -> int:
@@ -103,6 +117,7 @@ async def begin(
         question=question,
         telling=Telling(links, cut=cut, markdown=markdown),
         prompt_tokens=tokens_of(question.text, *texts),
+        request_id=getattr(request.state, "request_id", ""),
         slot=await limits.question(who, user=user),
     )
 

@@ -40,6 +40,8 @@ POLICY: Mapping[tuple[str, str], Role | None] = MappingProxyType(
         ("GET", "/"): None,
         ("GET", "/healthz"): None,
         ("GET", "/readyz"): None,
+        ("POST", "/mcp"): "reader",
+        ("GET", "/metrics"): "admin",
         ("GET", "/v1/models"): "reader",
         ("GET", "/v1/models/{name}"): "reader",
         ("POST", "/v1/chat/completions"): "reader",
@@ -50,7 +52,12 @@ POLICY: Mapping[tuple[str, str], Role | None] = MappingProxyType(
         ("DELETE", "/v1/documents/{document_id}"): "editor",
         ("GET", "/v1/documents/{document_id}/pages/{page_no}"): "reader",
         ("GET", "/v1/documents/{document_id}/pages/{page_no}/text"): "reader",
-        ("GET", "/v1/documents/{document_id}/film"): "reader",
+        ("GET", "/v1/documents/{document_id}/video"): "reader",
+        ("GET", "/v1/jobs"): "reader",
+        ("GET", "/v1/jobs/events"): "reader",
+        ("GET", "/v1/jobs/{job_id}"): "reader",
+        ("POST", "/v1/jobs/{job_id}/cancel"): "editor",
+        ("POST", "/v1/jobs/{job_id}/retry"): "editor",
         ("POST", "/v1/search"): "reader",
         ("GET", "/v1/status"): "reader",
         ("GET", "/v1/collections"): "reader",
@@ -203,12 +210,16 @@ async def authorize(request: Request) -> Identity:
     """
     door: Doorkeeper = request.app.state.doorkeeper
     identity = await door.admit(request.headers.get("authorization", ""), peer=peer_of(request))
-    asked = (request.method, request.scope["route"].path.replace(":path}", "}"))
+    # A plain ASGI route, which has no parameters, names itself by the path alone.
+    route = request.scope.get("route")
+    path = request.scope["path"] if route is None else route.path
+    asked = (request.method, path.replace(":path}", "}"))
     if asked not in POLICY:
         raise Forbidden("This address is closed.")
     wanted = POLICY[asked]
     if wanted is not None and not identity.at_least(wanted):
         raise Forbidden(f"This is for {wanted}s; your key is a {identity.role}'s.")
+    request.state.identity = identity
     limits: Limits = request.app.state.limits
     request.state.rate = await limits.request(identity)
     return identity

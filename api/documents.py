@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ from pydantic import BaseModel, Field
 
 from api.auth import HTTP, Caller, Doorkeeper, Identity, Who, authorize, digest
 from api.errors import BadRequest, NotFound, Problem
-from api.house import House
+from api.house import House, Incoming
 from api.limits import Limits
 from api.paging import MaybePaging, page_of, tagged
 from api.passes import FIELD, admit
@@ -25,16 +26,20 @@ from api.repeats import once
 from api.schemas import (
     DocumentPagesOut,
     DocumentsOut,
+    JobsOut,
     OutcomeOut,
     OutcomesOut,
     PageOut,
     PageTextOut,
     RemovedOut,
     document_out,
+    job_out,
     outcome_out,
 )
 from api.settings import NAME, ApiSettings
+from api.shelving import outcome_of
 from api.upload import Inbox, receive
+from ingest.jobs import Job
 from ingest.records import Box, Document, Framing, PictureFormat, PictureSize, Scope
 
 router = APIRouter(tags=["documents"])
@@ -43,6 +48,7 @@ router = APIRouter(tags=["documents"])
 MAX_BOXES = 64
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
+Wait = Annotated[float | None, Query(ge=0, le=3600)]
 PageNo = Annotated[int, PathParam(ge=1, le=1_000_000)]
 
 
@@ -58,10 +64,11 @@ class PageQuery(BaseModel):
 
 
 @router.post("/v1/documents")
-async def add(request: Request, who: Who) -> Response:
+async def add(request: Request, who: Who, wait: Wait = None) -> Response:
     """Shelve the files of a multipart form; a problem where none of them was taken.
 
-    The field `collection` says where; `groups`, separated by commas, who alone may read them.
+    The field `collection` says where; `groups`, separated by commas, who alone may read them. Who does not
+    want to wait (`?wait=0`, `Prefer: respond-async`) gets the jobs with a 202, and so does who waited long.
     """
     house: House = request.app.state.house
     settings: ApiSettings = request.app.state.settings
@@ -74,24 +81,37 @@ async def add(request: Request, who: Who) -> Response:
 
         async def work() -> Response:
             await limits.adding(who, size=sum(upload.path.stat().st_size for upload in inbox.uploads))
-            outcomes = [
-                outcome_out(
-                    await house.shelf.add(
-                        upload.path,
-                        name=upload.name,
-                        tenant=who.scope.tenant,
-                        collection=collection,
-                        groups=groups,
-                    )
+            files = [
+                Incoming(
+                    path=upload.path,
+                    name=upload.name,
+                    tenant=who.scope.tenant,
+                    collection=collection,
+                    groups=tuple(groups),
+                    ours=True,
                 )
                 for upload in inbox.uploads
             ]
+            jobs = await house.intake.enqueue(files)
+            jobs = await house.intake.settled(jobs, within_s=_wait_s(request, wait, settings))
+            if not all(job.is_settled for job in jobs):
+                # How many pages they have is not known yet: each counts as one.
+                await limits.added(who, pages=len(jobs))
+                return _told_later(jobs)
+            outcomes = [outcome_out(outcome_of(job)) for job in jobs]
             fresh = sum(o.pages for o in outcomes if o.outcome in ("added", "updated"))
             await limits.added(who, pages=fresh)
             return _told(outcomes, request.state.request_id)
 
         sent = await anyio.to_thread.run_sync(_sent, inbox)
         return await once(request, who, digest(collection, *groups, *sent), work)
+
+
+def _told_later(jobs: Sequence[Job]) -> Response:
+    """Tell of jobs that are not settled yet."""
+    told = JobsOut(jobs=[job_out(job) for job in jobs], counts=dict(Counter(job.state for job in jobs)))
+    location = f"/v1/jobs/{jobs[0].id}" if len(jobs) == 1 else "/v1/jobs"
+    return JSONResponse(told.model_dump(mode="json"), status_code=202, headers={"location": location})
 
 
 def _sent(inbox: Inbox) -> list[str]:
@@ -123,8 +143,8 @@ async def one(document_id: str, request: Request, caller: Caller) -> Response:
     numbers = await house.shelf.page_images(document.id, scope=caller)
     scenes = await house.shelf.scenes(document.id, scope=caller)
     images = [_page_out(document.id, no, scenes.get(no, (None, None))) for no in numbers]
-    film = f"/v1/documents/{document.id}/film" if scenes else None
-    told = DocumentPagesOut(**document_out(document).model_dump(), page_images=images, film=film)
+    video = f"/v1/documents/{document.id}/video" if scenes else None
+    told = DocumentPagesOut(**document_out(document).model_dump(), page_images=images, video=video)
     return tagged(request, told)
 
 
@@ -193,11 +213,11 @@ async def page_text(document_id: str, page_no: PageNo, request: Request, caller:
     return PageTextOut(no=page_no, passages=list(passages))
 
 
-@router.get("/v1/documents/{document_id}/film", response_class=FileResponse)
-async def film(document_id: str, request: Request, caller: Caller) -> FileResponse:
-    """Return a film, whole or the bytes that `Range` asks for.
+@router.get("/v1/documents/{document_id}/video", response_class=FileResponse)
+async def video(document_id: str, request: Request, caller: Caller) -> FileResponse:
+    """Return a video, whole or the bytes that `Range` asks for.
 
-    A film of which a rail stops or masks any passage is not played: its pages are shown all the same.
+    A video of which a rail stops or masks any passage is not played: its pages are shown all the same.
     """
     house: House = request.app.state.house
     found = None
@@ -260,6 +280,14 @@ async def _found(request: Request, document_id: str, *, scope: Scope) -> Documen
     if document is None:
         raise _absent()
     return document
+
+
+def _wait_s(request: Request, wait: float | None, settings: ApiSettings) -> float:
+    """Return how long to wait for the documents: never longer than the settings say."""
+    if wait is not None:
+        return min(wait, settings.upload_wait_s)
+    asked = request.headers.get("prefer", "").lower()
+    return 0.0 if "respond-async" in asked else settings.upload_wait_s
 
 
 def _absent() -> NotFound:

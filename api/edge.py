@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 import uuid
 from urllib.parse import urlsplit
 
@@ -62,10 +63,12 @@ class Edge:
         request_id = _request_id(Headers(scope=scope))
         scope.setdefault("state", {})["request_id"] = request_id
         begun: str | None = None
+        status, start = 0, time.perf_counter()
 
         async def answer(message: Message) -> None:
-            nonlocal begun
+            nonlocal begun, status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 headers = MutableHeaders(scope=message)
                 begun = headers.get("content-type", "")
                 _dress(headers, request_id)
@@ -89,6 +92,17 @@ class Edge:
                 await send({"type": "http.response.body", "body": _last_event(scope["path"], problem)})
             else:
                 raise
+        finally:
+            identity = scope["state"].get("identity")
+            told = {
+                "request_id": request_id,
+                "who": None if identity is None else identity.id,
+                "method": scope["method"],
+                "route": getattr(scope.get("route"), "path", None),
+                "status": status,
+                "ms": round((time.perf_counter() - start) * 1000, 1),
+            }
+            logger.info("request", extra=told)
 
     def _judge(self, headers: Headers) -> None:
         host = headers.get("host", "")

@@ -11,29 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from agent.records import WrittenBy
+from ingest.jobs import Desk, Job
 from ingest.records import Document, Outcome, Scope
 
 if TYPE_CHECKING:
     from agent.run import Agent
     from api.schemas import PolicyOut
-
-#: Called with (stage, done, total) of the file being added: pages while it is read, chunks later; "wait"
-#: while it waits for a model server that is down.
-OnProgress = Callable[[Literal["read", "wait", "embed", "screen", "shelve"], int, int], None]
+    from api.telemetry import Telemetry
+    from ingest.rescreen import Rescreened
 
 
 class Shelf(Protocol):
     """Documents on their way in and out, and the list of those that a caller may see."""
 
     async def add(
-        self,
-        path: Path,
-        *,
-        name: str,
-        tenant: str,
-        collection: str,
-        groups: Sequence[str] = (),
-        on_progress: OnProgress | None = None,
+        self, path: Path, *, name: str, tenant: str, collection: str, groups: Sequence[str] = ()
     ) -> Outcome:
         """Read, screen and shelve one file, for `groups` alone where some are named.
 
@@ -71,6 +63,41 @@ class Shelf(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """A file that somebody wants to be added."""
+
+    path: Path
+    name: str
+    tenant: str
+    collection: str
+    groups: tuple[str, ...] = ()
+    #: Whether the file was put there for us, to be moved and removed as we like.
+    ours: bool = False
+    #: The caller's own name for the request (`Idempotency-Key`).
+    key: str | None = None
+
+
+class Intake(Protocol):
+    """Where files become jobs."""
+
+    async def enqueue(self, files: Sequence[Incoming]) -> list[Job]:
+        """Take files as jobs, at once and in the order given. Raises KeyReused."""
+        ...
+
+    async def settled(self, jobs: Sequence[Job], *, within_s: float) -> list[Job]:
+        """Return the jobs as they stand once all are settled, or after so long."""
+        ...
+
+    async def cancel(self, job_id: str, *, tenant: str) -> Job | None:
+        """Cancel a job and whatever is under way for it; None: there is none."""
+        ...
+
+    async def retry(self, job_id: str, *, tenant: str) -> Job | None:
+        """Queue a job again that did not end on the shelf; None: there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What this house has, told to every caller; what it lacks is named, never faked."""
 
@@ -98,13 +125,22 @@ class House:
 
     agent: Agent
     shelf: Shelf
+    intake: Intake
+    jobs: Desk
     capabilities: Capabilities
     readiness: Callable[[], Awaitable[list[Part]]]
     #: Starts what would otherwise start with the first question (the local model).
     warm: Callable[[], Coroutine[None, None, None]]
+    #: Starts the worker in this process, for what was left over from before.
+    work: Callable[[], None]
     #: Why changed policy files are not in force, None where all are.
     policy_fault: Callable[[], str | None] = lambda: None
     #: The policy in force for (scope, channel); None where none is told.
     policy: Callable[[Scope, str], PolicyOut | None] = lambda scope, channel: None
     #: The file in which the rails record their verdicts; None where none is kept.
     audit: str | None = None
+    #: Judges again what lies on the shelf under another policy or model than those in force; None: no shelf
+    #: of its own. Called with each document's name and what became of it.
+    rescreen: Callable[[Callable[[str, str], object]], Awaitable[Rescreened]] | None = None
+    #: What is counted and traced; None where nothing is.
+    telemetry: Telemetry | None = None

@@ -79,6 +79,11 @@ def _complete(operation: dict[str, Any], method: str, path: str) -> None:
         operation["responses"]["default"] = problem
     if (method, path) == ("POST", "/v1/documents"):
         operation["requestBody"] = _UPLOAD
+        queued = {"application/json": {"schema": {"$ref": f"{_REF}JobsOut"}}}
+        operation["responses"]["202"] = {"description": "The jobs, which go on.", "content": queued}
+    if path.endswith("/events"):
+        stream = {"text/event-stream": {"schema": {"type": "string"}}}
+        operation["responses"]["200"] = {"description": "Changes as they happen.", "content": stream}
     if path.endswith("/pages/{page_no}"):
         binary = {"schema": {"type": "string", "format": "binary"}}
         pictures = {f"image/{form}": binary for form in ("png", "webp")}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from agent.records import Answer, Citation, Kind, SearchResult, Turn, WrittenBy
 from api.keys import Role
 from api.ledger import Rating
+from ingest.jobs import Job, JobState
 from ingest.records import (
     Box,
     Document,
@@ -128,6 +130,44 @@ class OutcomesOut(Told):
     documents: list[OutcomeOut]
 
 
+class JobOut(Told):
+    """A file on its way: how far it is, what it waits for, or how it ended."""
+
+    id: str
+    name: str
+    collection: str
+    document_id: str
+    state: JobState
+    bytes: int
+    #: How much of it is done, 0 to 1.
+    share: Share
+    pages_done: int
+    pages_total: int
+    pages_per_s: float | None
+    #: Seconds that it still takes, as far as anybody can say.
+    eta_s: float | None
+    #: What it waits for but its turn.
+    waits_for: str | None
+    #: Attempts that ended with an error.
+    tries: int
+    outcome: OutcomeKind | None
+    reason: str | None
+    page_no: int | None
+    detail: str | None
+    chunks: int
+    created_at: datetime
+    settled_at: datetime | None
+    #: Greater with every change of any job: `since` of the next look.
+    changed: int
+
+
+class JobsOut(Told):
+    """Jobs, and how many there are in each state."""
+
+    jobs: list[JobOut]
+    counts: dict[JobState, int]
+
+
 class DocumentOut(Told):
     """A document on the shelf."""
 
@@ -160,7 +200,7 @@ class PageOut(Told):
 
     no: int
     url: str
-    #: Seconds of a film's scene; null for a page.
+    #: Seconds of a video's scene; null for a page.
     start_s: float | None
     end_s: float | None
 
@@ -169,8 +209,8 @@ class DocumentPagesOut(DocumentOut):
     """A document with the addresses of its page images; pages without one have only their text."""
 
     page_images: list[PageOut]
-    #: Where a film can be played from, with Range; null for anything else.
-    film: str | None
+    #: Where a video can be played from, with Range; null for anything else.
+    video: str | None
 
 
 class PageTextOut(Told):
@@ -319,6 +359,18 @@ class OpinionOut(Told):
     #: The score from which it blocks; null where it gives none.
     blocks_from: float | None
     ms: Annotated[float, Field(ge=0)]
+
+
+class RescreenedOut(Told):
+    """What became of the documents that another policy or model had judged."""
+
+    #: Judged again and left as they are.
+    passed: int
+    #: Added again from their kept files.
+    added: int
+    quarantined: int
+    #: Could not be judged; the next run tries again.
+    failed: int
 
 
 class ExplainedOut(CheckedOut):
@@ -512,6 +564,35 @@ def outcome_out(outcome: Outcome) -> OutcomeOut:
     )
 
 
+def job_out(job: Job) -> JobOut:
+    """Show a job."""
+    now = time.time()
+    rate, eta_s = job.pages_per_s(now), job.eta_s(now)
+    return JobOut(
+        id=job.id,
+        name=job.name,
+        collection=job.collection,
+        document_id=job.document_id,
+        state=job.state,
+        bytes=job.bytes,
+        share=min(1.0, round(job.share, 3)),
+        pages_done=job.pages_done,
+        pages_total=max(job.pages_total, job.pages_done),
+        pages_per_s=rate and round(rate, 2),
+        eta_s=None if eta_s is None else round(eta_s, 1),
+        waits_for=job.waits_for,
+        tries=job.tries,
+        outcome=job.outcome,
+        reason=job.reason,
+        page_no=job.page_no,
+        detail=job.detail,
+        chunks=job.chunks,
+        created_at=datetime.fromtimestamp(job.created_at, UTC),
+        settled_at=None if job.settled_at is None else datetime.fromtimestamp(job.settled_at, UTC),
+        changed=job.changed,
+    )
+
+
 def document_out(document: Document) -> DocumentOut:
     """Show a document."""
     return DocumentOut(
@@ -590,6 +671,8 @@ PUBLISHED: dict[str, type[BaseModel]] = {
     "answer": AnswerOut,
     "search": HitsOut,
     "add": OutcomesOut,
+    "job": JobOut,
+    "jobs": JobsOut,
     "documents": DocumentsOut,
     "document": DocumentPagesOut,
     "page_text": PageTextOut,
@@ -601,6 +684,7 @@ PUBLISHED: dict[str, type[BaseModel]] = {
     "ready": ReadyOut,
     "policy": PolicyOut,
     "policy_check": CheckedOut,
+    "policy_rescreen": RescreenedOut,
     "policy_explain": ExplainedOut,
     "collections": CollectionsOut,
     "feedback": FeedbacksOut,

@@ -68,6 +68,8 @@ class ApiSettings(BaseSettings):
     """How callers reach us, for links in citations ("https://docs.example.org"); None: as they asked."""
     api_key: SecretStr | None = None
     """The owner's Bearer key; None: this machine may call without one. More: `pagewarden keys create`."""
+    caller_key: SecretStr | None = None
+    """As whom `pagewarden mcp` calls: a key of `pagewarden keys create`; None: as the owner."""
     groups: tuple[Annotated[str, Field(pattern=GROUP)], ...] = ()
     """Groups that the owner is in, a JSON list: documents shared with others are hidden from the owner."""
     oidc_issuer: str | None = None
@@ -137,6 +139,10 @@ class ApiSettings(BaseSettings):
     """The policy of the rails: a name of ours, or a path to a YAML file."""
     max_upload_bytes: Annotated[int, Field(ge=1)] = 256 * 1024 * 1024
     """Largest file taken over HTTP, bytes."""
+    upload_wait_s: Annotated[float, Field(ge=0)] = 120.0
+    """Longest that an upload over HTTP waits for its documents; then it answers with the jobs."""
+    work: Literal["inside", "apart"] = "inside"
+    """Who reads what comes in: the server itself, or `pagewarden worker` (with a Qdrant server only)."""
     tenant: Annotated[str, Field(pattern=NAME)] = "default"
     """Whose library this is, for callers without a tenant of their own."""
     collection: Annotated[str, Field(pattern=NAME)] = "default"
@@ -167,6 +173,12 @@ class ApiSettings(BaseSettings):
     """Answers at once for each caller."""
     limits_store: str = "memory://"
     """Where requests are counted: in this process, or for many in "redis://…" (wants the package redis)."""
+    log: Literal["off", "json"] = "off"
+    """What `serve` says of each request on stderr: nothing, or a line of JSON with ids and no text."""
+    metrics: bool = False
+    """Count for `/metrics` (Prometheus; wants the extra `otel`): told to this machine and to admins."""
+    otlp_url: str | None = None
+    """Where traces are sent, without any text in them ("http://collector:4318/v1/traces"); None: nowhere."""
     heartbeat_s: Annotated[float, Field(gt=0)] = 15.0
     """Silence on a stream after which a comment line is sent, so that proxies keep it open."""
 
@@ -183,6 +195,11 @@ class ApiSettings(BaseSettings):
             self._judge_provider(self.oidc_issuer)
         if self.provider is not None and self.provider not in providers():
             raise ValueError(f"PAGEWARDEN_PROVIDER is none of {', '.join(providers())}")
+        if self.work == "apart" and self.qdrant_url is None:
+            raise ValueError(
+                "PAGEWARDEN_WORK=apart needs PAGEWARDEN_QDRANT_URL: without a Qdrant server the index "
+                "belongs to one process, and nobody else can write to it"
+            )
         if self.writer == "served" and not (self.model_url and self.model):
             raise ValueError("PAGEWARDEN_WRITER=served needs PAGEWARDEN_MODEL_URL and PAGEWARDEN_MODEL")
         return self

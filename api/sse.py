@@ -6,8 +6,10 @@ behind it, running until it is collected. Here one task owns the generator, and 
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
@@ -19,7 +21,12 @@ from starlette.types import Receive, Scope, Send
 from api.errors import Unauthorized
 from api.limits import Slot
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+
+Line = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +69,12 @@ class EventStream(Response):
             if self._slot is not None:
                 self._slot.release()
 
+    async def _pump(self, line: Line) -> None:
+        async with aclosing(self._events) as events:
+            async for event in events:
+                name = f"event: {event['type']}\n" if self._named else ""
+                await line(f"{name}data: {json.dumps(event, ensure_ascii=False)}\n\n")
+
     async def _tell(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         turn = anyio.Lock()
@@ -80,20 +93,35 @@ class EventStream(Response):
             group.start_soon(beat)
             if self._watch is not None:
                 group.start_soon(_look_again, self._watch)
-            async with aclosing(self._events) as events:
-                async for event in events:
-                    name = f"event: {event['type']}\n" if self._named else ""
-                    await line(f"{name}data: {json.dumps(event, ensure_ascii=False)}\n\n")
+            await _cancelled_once(self._pump(line))
             await line("" if self._named else "data: [DONE]\n\n", more=False)
             group.cancel_scope.cancel()
 
 
-async def unless_gone(receive: Receive, work: Callable[[], Awaitable[T]]) -> T | None:
+async def _cancelled_once(work: Coroutine[None, None, T]) -> T:
+    """Do `work` in a task of its own, which a cancellation reaches once and which then ends in peace.
+
+    A cancelled scope of anyio cancels every further await too: the graph's own clean-up broke off, and the
+    model went on writing for whoever had hung up.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    finally:
+        if not task.done():
+            task.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([task])
+            if not task.cancelled() and (error := task.exception()) is not None:
+                logger.warning("what was cancelled did not end cleanly", exc_info=error)
+
+
+async def unless_gone(receive: Receive, work: Callable[[], Coroutine[None, None, T]]) -> T | None:
     """Run `work`, cancelled when the caller hangs up; None then."""
     result: T | None = None
     async with anyio.create_task_group() as group:
         group.start_soon(_hang_up, receive, group.cancel_scope)
-        result = await work()
+        result = await _cancelled_once(work())
         group.cancel_scope.cancel()
     return result
 

@@ -10,33 +10,37 @@ import asyncio
 import logging
 import shutil
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 import filelock
 
-from api.house import Capabilities, House, OnProgress, Part
+from api.house import Capabilities, House, Part
 from api.settings import ApiSettings
-from api.startup import confirm, prepare
-from ingest.errors import IngestError, Locked, Unscreened
-from ingest.records import Document, Outcome, Scope, readers_key
+from api.startup import StartupError, confirm, prepare
+from ingest.errors import IngestError, Locked, Missing, Unscreened
+from ingest.records import Scope
 
 if TYPE_CHECKING:
+    from agent.run import Agent
     from api.masked import Hosting
     from api.schemas import PolicyOut
+    from api.shelving import Shelving
+    from api.telemetry import Telemetry
     from api.writer import LocalModel
     from guardrails.effective import Bound, Effective
     from guardrails.topics import Embedder
     from ingest.embed import OnnxEmbedder
     from ingest.eyes import Eyes
     from ingest.index import Index
+    from ingest.jobs import Jobs
     from ingest.library import Library
-    from ingest.pipeline import Pipeline
-    from ingest.registry import Registry
+    from ingest.rescreen import Rescreened, Rescreening
     from ingest.scenes import Ears
     from ingest.served import LanguageModel, ServedModel
     from ingest.settings import IngestSettings
@@ -74,6 +78,7 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
 
     confirm()
     reading = IngestSettings()
+    _settle(settings)
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as closing:
         closing.enter_context(_owned(settings))
@@ -83,13 +88,25 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
         if writer is not None:
             closing.push_async_callback(writer.close)
         model = _asked(settings, writer, policies)
+        telemetry = _telemetry(settings)
+        if telemetry is not None:
+            closing.callback(telemetry.close)
+            model = None if model is None else telemetry.model(model)
         stock = await _stock(
-            settings, closing, models[1], embedder=embedder, policies=policies, writer=model, reading=reading
+            settings,
+            closing,
+            models[1],
+            embedder=embedder,
+            policies=policies,
+            writer=model,
+            reading=reading,
         )
         threads = await closing.enter_async_context(Threads.open(settings.home / "threads.sqlite"))
-        agent = GuardedAgent(
+        agent: Agent = GuardedAgent(
             library=stock.library, rails=policies, model=model, settings=AgentSettings(), threads=threads
         )
+        if telemetry is not None:
+            agent = telemetry.agent(agent)
         has = Capabilities(
             profile="served" if settings.qdrant_url else "embedded",
             vision=stock.library.vision,
@@ -97,17 +114,35 @@ async def open_house(settings: ApiSettings) -> AsyncGenerator[House]:
             reasoning="quotes" if writer is None else writer.writes_as,
             model=None if writer is None else writer.name,
         )
+        catching_up = _CatchingUp(stock.rescreening, policies)
+        await catching_up.look()
         parts = _Readiness(index=stock.index, writer=writer, policies=policies, vision=has.vision)
         yield House(
             agent=agent,
-            shelf=_Shelf(stock.pipeline, stock.registry),
+            shelf=stock.shelving,
+            intake=stock.shelving,
+            jobs=stock.jobs,
+            work=stock.shelving.begin,
             capabilities=has,
             readiness=parts.tell,
             warm=parts.warm,
             policy_fault=lambda: policies.fault,
             policy=partial(_policy_out, policies),
             audit=_audit_file(),
+            rescreen=catching_up.run,
+            telemetry=telemetry,
         )
+
+
+def _telemetry(settings: ApiSettings) -> Telemetry | None:
+    """Return what counts and traces, where either is asked for. Raises StartupError without its extra."""
+    if not settings.metrics and settings.otlp_url is None:
+        return None
+    try:
+        from api.telemetry import Telemetry
+    except ModuleNotFoundError as error:
+        raise StartupError("Metrics and traces want an extra: pip install 'pagewarden[otel]'.") from error
+    return Telemetry(endpoint=settings.otlp_url)
 
 
 def _audit_file() -> str | None:
@@ -143,9 +178,10 @@ class _Stock:
     """The ingest side of the house."""
 
     index: Index
-    registry: Registry
     library: Library
-    pipeline: Pipeline
+    jobs: Jobs
+    shelving: Shelving
+    rescreening: Rescreening
 
 
 async def _stock(
@@ -159,20 +195,29 @@ async def _stock(
     reading: IngestSettings,
 ) -> _Stock:
     """Open index, registry and reader, and put library and pipeline over them."""
+    from api.shelving import Shelving
+    from ingest.checkpoints import Checkpoints
+    from ingest.jobs_sql import open_jobs
     from ingest.library import Shelves
     from ingest.pipeline import Pipeline
     from ingest.reading import Reader
     from ingest.registry import Registry
     from ingest.rerank import OnnxReranker
+    from ingest.rescreen import Rescreening
+    from ingest.screenings import Screenings
+    from ingest.worker import Worker
 
     index = await _index(settings, vector_name=embedder.name, dimensions=embedder.dimensions)
     closing.push_async_callback(index.close)
     await closing.enter_async_context(_kept_fast(index))
     registry = Registry.open(settings.home / "registry.sqlite")
     closing.push_async_callback(registry.close)
+    jobs = open_jobs(settings.home / "jobs.sqlite")
+    closing.push_async_callback(jobs.close)
     if settings.qdrant_url is None:
-        # We own the home, so what lies in the inbox was left by a crash.
+        # We own the home: what lies in the inbox was left by a crash, and so was every lease.
         shutil.rmtree(settings.home / "inbox", ignore_errors=True)
+        await jobs.expire()
     reader = Reader(
         reading,
         eyes=page_eyes(settings, writer, reading, closing),
@@ -191,17 +236,40 @@ async def _stock(
         files=files,
         settings=reading,
     )
+    screen = DocumentScreen(policies)
+    screenings = Screenings.open(settings.home / "screenings.sqlite", stamp=screen.stamp)
+    closing.push_async_callback(screenings.close)
     pipeline = Pipeline(
         reader=reader,
         embedder=embedder,
         index=index,
         registry=registry,
         files=files,
-        screen=DocumentScreen(policies),
+        screen=screen,
         settings=reading,
+        screenings=screenings,
+        checkpoints=Checkpoints(settings.home / "checkpoints"),
     )
-    await pipeline.recover()
-    return _Stock(index=index, registry=registry, library=library, pipeline=pipeline)
+    if settings.qdrant_url is None:
+        await pipeline.recover()
+    rescreening = Rescreening(
+        pipeline=pipeline,
+        registry=registry,
+        index=index,
+        screen=screen,
+        screenings=screenings,
+        files=files,
+    )
+    shelving = Shelving(
+        pipeline=pipeline,
+        registry=registry,
+        jobs=jobs,
+        worker=Worker(jobs=jobs, pipeline=pipeline),
+        incoming=settings.home / "incoming",
+        work=settings.work,
+    )
+    await closing.enter_async_context(shelving.crew())
+    return _Stock(index=index, library=library, jobs=jobs, shelving=shelving, rescreening=rescreening)
 
 
 def _policies(
@@ -271,11 +339,42 @@ async def try_library(settings: ApiSettings) -> None:
         await index.close()
 
 
+class _CatchingUp:
+    """Judges the shelf again; meanwhile evidence is read by the document's classifier too."""
+
+    def __init__(self, rescreening: Rescreening, policies: Effective) -> None:
+        self._rescreening, self._policies = rescreening, policies
+
+    async def look(self) -> None:
+        """See whether anything is behind."""
+        self._policies.is_behind = bool(await self._rescreening.behind())
+
+    async def run(self, tell: Callable[[str, str], object]) -> Rescreened:
+        """Judge what is behind."""
+        await self.look()
+        try:
+            return await self._rescreening.run(on_document=lambda one, became: tell(one.name, became))
+        finally:
+            await self.look()
+
+
 class DocumentScreen:
     """The rails as ingestion knows them: a code for each text that may not be shelved."""
 
     def __init__(self, policies: Effective) -> None:
         self._policies = policies
+
+    def stamp(self, tenant: str, collection: str) -> str:
+        """Name what a verdict rests on now: policy, rules and model."""
+        from guardrails.errors import ClassifierUnfit
+
+        try:
+            return self._bound(tenant, collection).rails.stamp("document")
+        except ClassifierUnfit as error:
+            return f"none: {error.detail}"
+
+    def _bound(self, tenant: str, collection: str) -> Bound:
+        return self._policies.rails_for(tenant=tenant, collections=(collection,), channel="ingest")
 
     async def screen(self, texts: Sequence[str], *, tenant: str, collection: str) -> list[str | None]:
         """Return None for what may be shelved, else the rail's code. Masking happens on the way out.
@@ -283,7 +382,7 @@ class DocumentScreen:
         Raises Unscreened for what is still undecided when asked alone: a rail that ran out of time says
         nothing about the file.
         """
-        rails = self._policies.rails_for(tenant=tenant, collections=(collection,), channel="ingest")
+        rails = self._bound(tenant, collection)
         codes = await _codes(rails, texts)
         for place, code in enumerate(codes):
             if code == "undecided":
@@ -296,58 +395,6 @@ class DocumentScreen:
 async def _codes(rails: Bound, texts: Sequence[str]) -> list[str | None]:
     verdicts = await rails.screen("document", texts)
     return [None if verdict.allowed else verdict.code for verdict in verdicts]
-
-
-class _Shelf:
-    """The shelf of `house.py` over pipeline and registry."""
-
-    def __init__(self, pipeline: Pipeline, registry: Registry) -> None:
-        self._pipeline, self._registry = pipeline, registry
-
-    async def add(
-        self,
-        path: Path,
-        *,
-        name: str,
-        tenant: str,
-        collection: str,
-        groups: Sequence[str] = (),
-        on_progress: OnProgress | None = None,
-    ) -> Outcome:
-        return await self._pipeline.add(
-            path,
-            name=name,
-            key=readers_key(name, groups),
-            tenant=tenant,
-            collection=collection,
-            groups=groups,
-            on_progress=on_progress,
-        )
-
-    async def remove(self, document_id: str, *, scope: Scope) -> bool:
-        return await self._pipeline.remove(document_id, scope=scope)
-
-    async def document(self, document_id: str, *, scope: Scope) -> Document | None:
-        return await self._registry.get(document_id, scope=scope)
-
-    async def page_images(self, document_id: str, *, scope: Scope) -> list[int]:
-        return [page.no for page in await self._registry.pages(document_id, scope=scope) if page.has_image]
-
-    async def scenes(self, document_id: str, *, scope: Scope) -> dict[int, tuple[float, float]]:
-        return {
-            page.no: (page.start_s, page.end_s)
-            for page in await self._registry.pages(document_id, scope=scope)
-            if page.start_s is not None and page.end_s is not None
-        }
-
-    async def documents(self, *, scope: Scope) -> list[Document]:
-        return list(await self._registry.list(scope=scope))
-
-    async def collections(self, *, tenant: str) -> tuple[str, ...]:
-        return await self._registry.collections(tenant=tenant)
-
-    async def stored(self, *, tenant: str) -> int:
-        return await self._registry.stored(tenant=tenant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -417,6 +464,60 @@ def _owned(settings: ApiSettings) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def _alone(settings: ApiSettings) -> Iterator[None]:
+    """Keep other processes from settling a restore while this one is at it. Raises Locked."""
+    settings.home.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(settings.home.with_name(f"{settings.home.name}.restore-lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise Locked(f"A backup is being restored to {settings.home}: wait until it is.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _settle(settings: ApiSettings) -> None:
+    from ingest.backup import is_unsettled, recover
+
+    if is_unsettled(settings.home):
+        with _alone(settings):
+            recover(settings.home)
+
+
+async def back_up(settings: ApiSettings, target: Path) -> int:
+    """Write the home to the file `target`; returns how many files it holds. Raises Locked, LibraryError.
+
+    The home is owned meanwhile, so that index, registry and files are of one moment. A Qdrant server's points
+    are its own to keep (a snapshot of the collection); everything else is in.
+    """
+    from ingest.backup import stage_home, write
+
+    _settle(settings)
+    if not (settings.home / "registry.sqlite").is_file():
+        raise Missing(f"There is no library in {settings.home}; name its folder with --home.")
+    with _owned(settings), TemporaryDirectory(prefix=".backup-", dir=target.parent) as folder:
+        stage = Path(folder)
+        await asyncio.to_thread(stage_home, settings.home, stage, without=frozenset({"index"}))
+        if (settings.home / "index").is_dir():
+            from ingest.shards import copy_sparse
+
+            await asyncio.to_thread(copy_sparse, settings.home / "index", stage / "index")
+        return len((await asyncio.to_thread(write, stage, target)).files)
+
+
+async def restore_home(settings: ApiSettings, source: Path) -> int:
+    """Put the home that `source` holds in the place of this one; returns how many files it holds."""
+    from ingest.backup import recover, restore
+
+    with _alone(settings):
+        recover(settings.home)
+        with _owned(settings) if settings.home.is_dir() else nullcontext():
+            return len((await asyncio.to_thread(restore, source, settings.home)).files)
 
 
 def _onnx(weights: Weights, name: str) -> tuple[Path, Path]:

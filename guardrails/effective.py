@@ -22,7 +22,7 @@ from guardrails.errors import GuardrailsError, PolicyError
 from guardrails.names import by_rules
 from guardrails.nemo import Rails
 from guardrails.ner import by_model
-from guardrails.policy import HostedRule, Policy, beside, read, tighten, weaknesses
+from guardrails.policy import ClassifierRule, HostedRule, Policy, beside, read, tighten, weaknesses
 from guardrails.records import Hop, Verdict
 from guardrails.vault import Vault
 from guardrails.yaml_files import read_as
@@ -91,6 +91,8 @@ class _Held:
     hosted: HostedRule
     #: Rails by the places in `rules` of what applies.
     rails: dict[tuple[int, ...], Rails] = field(default_factory=dict)
+    #: The same, with the document's classifier at the evidence.
+    warier: dict[tuple[int, ...], Rails] = field(default_factory=dict)
 
     def applying(self, place: Place) -> tuple[int, ...]:
         return tuple(n for n, (rule, _) in enumerate(self.rules) if rule.applies(place))
@@ -160,6 +162,9 @@ class Effective:
         self._again = 0.0
         self._met: dict[Place, Policy] = {}
         self.fault: str | None = None
+        #: Whether the shelf holds what was judged by another policy or model: evidence is read by the
+        #: document's classifier too until it is judged again.
+        self.is_behind = False
         self._held = self._read()
 
     @property
@@ -178,14 +183,16 @@ class Effective:
         """Return the rails of the policy in force at a place; they stay the same for whoever holds them."""
         held = self._current()
         applying = held.applying(place)
-        if applying not in held.rails:
-            if len(held.rails) >= _REMEMBERED:
-                held.rails.clear()
-            held.rails[applying] = self._built(held.joined(applying))
-        self._met[place] = held.rails[applying].policy
+        kept = held.rails if not self.is_behind else held.warier
+        if applying not in kept:
+            if len(kept) >= _REMEMBERED:
+                kept.clear()
+            policy = held.joined(applying)
+            kept[applying] = self._built(_warier(policy) if self.is_behind else policy)
+        self._met[place] = held.joined(applying)
         while len(self._met) > _REMEMBERED:
             del self._met[next(iter(self._met))]
-        return held.rails[applying]
+        return kept[applying]
 
     def rails_for(
         self,
@@ -308,6 +315,14 @@ class Effective:
             self._first = self._rails(policy)
             return self._first
         return self._first.under(policy)
+
+
+def _warier(policy: Policy) -> Policy:
+    """Let the document's classifier read the evidence too."""
+    evidence = policy.hops["evidence"]
+    own = {rule.mode for rule in evidence if isinstance(rule, ClassifierRule)}
+    more = [r for r in policy.hops["document"] if isinstance(r, ClassifierRule) and r.mode not in own]
+    return policy.model_copy(update={"hops": {**policy.hops, "evidence": (*evidence, *more)}})
 
 
 def _fits(name: str, pattern: str) -> bool:

@@ -213,6 +213,7 @@ class Rails:
         """
         shipped = Shipped()
         self._built = partial(_built, judge=judge, embedder=embedder, scores=scores or shipped, sieve=shipped)
+        self._shipped = shipped
         self._take(policy, rails)
         self._audit = audit
         self._rail_timeout_s = rail_timeout_s
@@ -226,6 +227,15 @@ class Rails:
 
     def _of(self, rules: Sequence[Rule], mode: Mode) -> Sequence[Rail]:
         return tuple(self._built(rule) for rule in rules if rule.mode == mode and rule.rail != "grounded")
+
+    def stamp(self, hop: Hop) -> str:
+        """Name what a verdict of a hop rests on: "default@2 3f2a9c0d1e4b classifier-2".
+
+        Another stamp, another verdict perhaps. Raises ClassifierUnfit where the classifier cannot be told.
+        """
+        rules = self.policy.hops.get(hop, ())
+        models = [self._shipped.version] if any(isinstance(rule, ClassifierRule) for rule in rules) else []
+        return " ".join([self.policy.label, self.policy.digest(hop), *models])
 
     def under(self, policy: Policy) -> Rails:
         """Return rails of another policy around the same NeMo, which takes half a second to build.

@@ -534,6 +534,11 @@ class Policy(BaseModel):
         """The name and version as verdicts and the audit carry them: "default@1"."""
         return f"{self.name}@{self.version}"
 
+    def digest(self, hop: Hop) -> str:
+        """Return what tells the rules of a hop from any others, whatever the file calls its version."""
+        written = [rule.model_dump_json() for rule in self.hops.get(hop, ())]
+        return hashlib.sha256("\n".join(written).encode()).hexdigest()[:12]
+
     @property
     def grounded(self) -> GroundedRule:
         """How well a sentence must stand on its evidence."""

@@ -30,7 +30,11 @@ WINDOW, STRIDE = 16, 8
 BUCKETS = 2**16
 #: A word, or a word with what is known of it.
 Word = TypeVar("Word")
-_WORD = re.compile(r"\w+|[?!]")
+#: The encoder's tokenizer parts words at underscores, and drops accents and what has no width.
+_WORD = re.compile(r"[^\W_]+|[?!]")
+_DROPPED = re.compile(
+    "[\u0300-\u036f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e01ef]"
+)
 
 
 def windows(words: Sequence[Word]) -> Iterator[Sequence[Word]]:
@@ -41,7 +45,7 @@ def windows(words: Sequence[Word]) -> Iterator[Sequence[Word]]:
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text as the sieve reads them."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    return _WORD.findall(_DROPPED.sub("", unicodedata.normalize("NFKD", text)).casefold())
 
 
 def places(window: Sequence[str]) -> list[int]:

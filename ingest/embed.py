@@ -34,6 +34,10 @@ class Embedder(Protocol):
         """Count the tokens of each text, so that chunks are cut to what this embedder reads."""
         ...
 
+    def batches(self, texts: Sequence[str]) -> list[list[int]]:
+        """Say which of the texts (by place) go through the model together: each place once. Blocks."""
+        ...
+
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed passages: (n, d) float32, unit rows, in the order given."""
         ...
@@ -58,6 +62,10 @@ class OnnxEmbedder:
     def count(self, texts: Sequence[str]) -> list[int]:
         """Count the tokens of each text, without the special ones."""
         return self._encoder.count(texts)
+
+    def batches(self, texts: Sequence[str]) -> list[list[int]]:
+        """Say which of the texts go through the model together: those of a length."""
+        return self._encoder.batches(texts, batch=self._batch)
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed passages: (n, 384) float32, unit rows, in the order given."""

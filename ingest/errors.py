@@ -12,6 +12,9 @@ IngestError                     .code .retryable .detail (one sentence, with wha
 │   └── NoPageImage             a section of a format without pages has no image
 ├── LibraryError
 │   ├── Locked                  another process owns the library
+│   ├── Fenced                  somebody else took over: what comes late changes nothing
+│   ├── IndexDown               retryable: the index server does not answer
+│   ├── KeyReused               an idempotency key came again with another file
 │   └── Incompatible            the library was made by another version or embedder
 ├── NotFetched                  retryable: the web server or the object store did not hand the file out
 ├── Unscreened                  retryable: the rails came to no decision, nothing was shelved
@@ -153,6 +156,19 @@ class Locked(LibraryError):
 
     code = "locked"
     retryable = True
+
+
+class Fenced(LibraryError):
+    """Somebody else took the document over meanwhile: nothing was changed."""
+
+    code = "fenced"
+    retryable = True
+
+
+class KeyReused(LibraryError):
+    """An idempotency key came again with another file."""
+
+    code = "key_reused"
 
 
 class IndexDown(LibraryError):

@@ -53,6 +53,11 @@ class OnnxEncoder:
         offsets = self._counting.encode(text, add_special_tokens=False).offsets
         return text if len(offsets) <= max_tokens else text[: offsets[max_tokens - 1][1]]
 
+    def batches(self, texts: Sequence[Text], *, batch: int) -> list[list[int]]:
+        """Say which of the texts `run` would put through the model together, by place."""
+        lengths = [len(e.ids) for e in self._tokenizer.encode_batch(list(texts))]
+        return list(_batches(lengths, budget=batch * _TOKENS_PER_TEXT))
+
     async def run(
         self, texts: Sequence[Text], *, batch: int, pool: Callable[[NDArray[np.float32]], NDArray[np.float32]]
     ) -> NDArray[np.float32]:

@@ -2,8 +2,9 @@
 
 A document becomes visible by one row (`registry.commit`), written last. Until then its points belong to a
 revision that nobody may see; whatever happens on the way, `_clear` leaves only what is live, and what a kill
-interrupts is cleared by `recover` at the next start. An update that fails or is quarantined leaves the
-version before it on the shelf.
+interrupts is cleared by `recover` at the next start. What was read and embedded stays in a checkpoint until
+the document is settled. An update that fails or is quarantined leaves the version before it on the shelf.
+Whoever adds holds a fence, and who lost it to a later one writes nothing more.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.checkpoints import Checkpoint, Checkpoints
 from ingest.chunk import chunk_pages, indexed_text
-from ingest.errors import Damaged, IngestError, InputError, LibraryError
+from ingest.errors import Damaged, Fenced, IngestError, InputError, LibraryError
+from ingest.fair import Turns
 from ingest.index import Index, Point
 from ingest.packed import Packed, Room
 from ingest.records import Chunk, Document, Outcome, Page, Reading, Scope, document_id, without_readers
-from ingest.registry import Quarantined, Registry, Shelved
+from ingest.registry import Quarantined, Registry, Shelved, Unsettled
 from ingest.scenes import VERSION as FILM
+from ingest.screenings import Screening, Screenings
 from ingest.settings import IngestSettings
 from ingest.sources import CONTAINERS, PDF, Source, open_source
 from ingest.subtitles import beside
@@ -79,8 +83,12 @@ class PageReader(Protocol):
         pages_dir: Path,
         on_page: Callable[[int, int], None],
         on_wait: Callable[[bool], None] | None = None,
+        kept: Checkpoint | None = None,
     ) -> Reading:
-        """Read every page of the file itself; images that it cannot show itself go to `pages_dir`."""
+        """Read every page of the file itself that `kept` does not hold yet, and keep it there.
+
+        Images that the file cannot show itself go to `pages_dir`.
+        """
         ...
 
     async def unpack(self, source: Source, *, folder: Path, room: Room, depth: int) -> list[Packed]:
@@ -119,6 +127,8 @@ class _Order:
     #: What may still be unpacked, and how deep the file itself was packed.
     room: Room
     depth: int = 0
+    #: The token of the job; None where nobody else can be at the same document.
+    fence: int | None = None
 
     @property
     def document_id(self) -> str:
@@ -148,6 +158,8 @@ class Pipeline:
         files: Path,
         screen: Screen,
         settings: IngestSettings,
+        screenings: Screenings | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self._reader = reader
         self._embedder = embedder
@@ -155,23 +167,46 @@ class Pipeline:
         self._registry = registry
         self._files = files
         self._screen = screen
+        self._screenings = screenings
         self._settings = settings
         self._recipe = f"chunks-{_CHUNKER}-{settings.chunk_tokens}/{embedder.name}"
+        self._checkpoints = checkpoints
+        self._embedding = Turns(1)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def recover(self) -> int:
-        """Clear away what a killed process left half done; return of how many documents. Call it at start."""
+        """Clear away what a killed process left half done; return of how many documents.
+
+        For the start of the one process that owns the library: checkpoints stay, for the jobs that go on.
+        """
         unsettled = await self._registry.unsettled()
         for one in unsettled:
-            if await anyio.to_thread.run_sync(_is_worth_keeping, self._files / one):
+            fence = await self._registry.begin(one.document_id)
+            if await anyio.to_thread.run_sync(_is_worth_keeping, self._files / one.document_id):
                 # A film half read: reading it again goes on from there. Its points may go.
-                live = await self._registry.shelved(one)
-                await self._index.delete(
-                    document_id=one, keep_revision=live.document.revision if live else None
-                )
+                live = await self._registry.shelved(one.document_id)
+                revision = live.document.revision if live else None
+                await self._index.delete(document_id=one.document_id, keep_revision=revision)
             else:
-                await self._clear(one)
+                await self._clear(one.document_id, fence)
         return len(unsettled)
+
+    async def fence_off(self, document_id: str, *, fence: int) -> None:
+        """Let nobody who holds an earlier fence change the document; what they left is swept later."""
+        await self._registry.begin(document_id, fence=fence)
+
+    async def leftovers(self) -> list[Unsettled]:
+        """Return what was begun and never settled."""
+        return await self._registry.unsettled()
+
+    async def sweep(self, document_id: str, *, fence: int) -> None:
+        """Clear away what a worker left that was overtaken, given up or cancelled."""
+        async with self._turn(document_id):
+            unsettled = await self._registry.unsettled()
+            kept = await anyio.to_thread.run_sync(_is_worth_keeping, self._files / document_id)
+            if not kept and any(one.document_id == document_id for one in unsettled):
+                await self._clear(document_id, await self._registry.begin(document_id, fence=fence))
+                await self._forget(document_id)
 
     async def add(
         self,
@@ -183,11 +218,12 @@ class Pipeline:
         groups: Sequence[str] = (),
         key: str | None = None,
         on_progress: OnProgress | None = None,
+        fence: int | None = None,
     ) -> Outcome:
         """Put the file at `path` on the shelf under `name`, which is its key unless one is given.
 
         The same key replaces. A file at fault, a rail's no and a model server that is down are outcomes, not
-        exceptions.
+        exceptions; so is that somebody with a later `fence` took the document over.
         """
         order = _Order(
             name=name,
@@ -197,6 +233,7 @@ class Pipeline:
             tell=on_progress or _tell_nobody,
             key=name if key is None else key,
             room=Room.of(self._settings),
+            fence=fence,
         )
         return await self._added(path, order)
 
@@ -206,9 +243,11 @@ class Pipeline:
                 return await self._add(path, order)
             except IngestError as error:
                 log.info("document %s failed: %s", order.document_id, error.code)
+                if isinstance(error, InputError):
+                    await self._forget(order.document_id)
                 return _failed(order, error)
 
-    async def remove(self, document_id: str, *, scope: Scope) -> bool:
+    async def remove(self, document_id: str, *, scope: Scope, fence: int | None = None) -> bool:
         """Take a document off the shelf (or the quarantine list); False: absent or not allowed."""
         async with self._turn(document_id):
             if await self._registry.get(document_id, scope=scope) is None:
@@ -216,27 +255,37 @@ class Pipeline:
                 listed = any(row.document_id == document_id for row in kept_off)
                 return listed and await self._registry.release(document_id)
             document = await self._registry.get(document_id, scope=scope)
-            removed = await self._take_off(document_id)
+            removed = await self._take_off(document_id, fence)
         if document is not None and document.media_type in CONTAINERS:
-            await self._take_off_packed(document.tenant, document.collection, document.source_key, keep=())
+            order = _Order(
+                name=document.name,
+                key=document.source_key,
+                tenant=document.tenant,
+                collection=document.collection,
+                groups=(),
+                tell=_tell_nobody,
+                room=Room.of(self._settings),
+                fence=fence,
+            )
+            await self._take_off_packed(order, keep=())
         return removed
 
-    async def _take_off(self, document_id: str) -> bool:
-        await self._registry.begin(document_id)
-        removed = await self._registry.remove(document_id)
+    async def _take_off(self, document_id: str, fence: int | None) -> bool:
+        fence = await self._registry.begin(document_id, fence=fence)
+        removed = await self._registry.remove(document_id, fence=fence)
         await self._registry.release(document_id)
-        await self._clear(document_id)
+        await self._clear(document_id, fence)
+        await self._forget(document_id)
         return removed
 
-    async def _take_off_packed(
-        self, tenant: str, collection: str, source_key: str, *, keep: Sequence[str]
-    ) -> None:
+    async def _take_off_packed(self, order: _Order, *, keep: Sequence[str]) -> None:
         """Take off what was packed in a file and is no longer: all but `keep` and what is packed in those."""
+        tenant, collection, source_key = order.tenant, order.collection, order.key
         inside = await self._registry.packed_in(tenant=tenant, collection=collection, source_key=source_key)
         for key, inner in inside.items():
             if not any(key == kept or key.startswith(f"{kept}/") for kept in keep):
                 async with self._turn(inner):
-                    await self._take_off(inner)
+                    await self._take_off(inner, order.fence)
 
     async def _add(self, path: Path, order: _Order) -> Outcome:
         source = await anyio.to_thread.run_sync(
@@ -246,7 +295,8 @@ class Pipeline:
         unchanged = before is not None and self._is_unchanged(before, source, order)
         if before and unchanged and (source.media_type == PDF or source.media_type not in CONTAINERS):
             return _outcome("unchanged", before.document)
-        await self._registry.begin(order.document_id)
+        fence = await self._registry.begin(order.document_id, fence=order.fence)
+        order = replace(order, fence=fence)
         try:
             # What is packed in it comes first: once its own row is there, nothing of it is missing.
             attachments = await self._add_packed(source, order) if source.media_type in CONTAINERS else ()
@@ -255,7 +305,7 @@ class Pipeline:
             return _with(await self._shelve(source, order, before), attachments)
         finally:
             with anyio.CancelScope(shield=True):
-                await self._clear(order.document_id)
+                await self._clear(order.document_id, fence)
 
     async def _add_packed(self, source: Source, order: _Order) -> tuple[Outcome, ...]:
         """Add each file that is packed in a file as a document of its own, and take off what is gone.
@@ -267,7 +317,7 @@ class Pipeline:
             found = await self._unpacked(source, order, folder)
             outcomes = [await self._add_one(one, order) for one in found]
             keys = [f"{order.key}/{one.name}" for one in found]
-            await self._take_off_packed(order.tenant, order.collection, order.key, keep=keys)
+            await self._take_off_packed(order, keep=keys)
             return tuple(outcomes)
         finally:
             with anyio.CancelScope(shield=True):
@@ -296,41 +346,64 @@ class Pipeline:
                 return await self._add(one.path, order)
             except InputError as error:
                 log.info("document %s failed: %s", order.document_id, error.code)
+                await self._forget(order.document_id)
                 return _failed(order, error)
 
     async def _shelve(self, source: Source, order: _Order, before: Shelved | None) -> Outcome:
         """Run the whole story for one file, up to the row that makes it visible."""
-        pages = (await self._read(source, order)).pages
-        chunks = await self._chunk(source, order, pages)
-        texts = [indexed_text(chunk, document_name=source.name) for chunk in chunks]
-        vectors = await self._embed(texts, order)
+        kept = await self._checkpoint(source, order)
+        try:
+            pages = (await self._read(source, order, kept)).pages
+            chunks = await self._chunk(source, order, pages)
+            texts = [indexed_text(chunk, document_name=source.name) for chunk in chunks]
+            vectors = await self._embed(texts, order, kept)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await kept.close()
+        # Before, so that a policy that changes meanwhile leaves the document behind, not ahead.
+        stamp = self._screenings.stamp(order.tenant, order.collection) if self._screenings else ""
         judged = await self._judge(source, order, pages, chunks)
-        replaced = before is not None and before.document.revision == source.revision
-        if replaced:
+        fence = order.fence or 0
+        if before is not None and before.document.revision == source.revision:
             # Same content, other recipe or groups: its points are not told apart by revision, so the old
             # ones go first. The document is away until the commit, and stays away if anything fails.
-            await self._registry.remove(order.document_id)
+            await self._registry.remove(order.document_id, fence=fence)
             await self._index.delete(document_id=order.document_id)
         if judged.code is not None:
             return await self._quarantine(source, order, code=judged.code, page_no=judged.page_no)
         left = [i for i in range(len(chunks)) if i not in judged.withheld]
         points = _points([chunks[i] for i in left], [texts[i] for i in left], vectors[left], order)
+        await self._registry.hold(order.document_id, fence=fence)
         await self._index.upsert(points)
         await self._index.flush()
         document = _document(source, order, pages=len(pages), chunks=len(left))
         places = sorted({chunks[i].page_no for i in judged.withheld})
-        await self._registry.commit(document, _flagged(pages, places), recipe=self._recipe_of(source))
+        recipe = self._recipe_of(source)
+        await self._registry.commit(document, _flagged(pages, places), recipe=recipe, fence=fence)
+        if self._screenings:
+            off = tuple(chunks[i].id for i in sorted(judged.withheld))
+            await self._screenings.keep(
+                Screening(
+                    document_id=document.id,
+                    revision=document.revision,
+                    stamp=stamp,
+                    passages=len(chunks),
+                    withheld=off,
+                )
+            )
+        await self._forget(order.document_id)
         order.tell("shelve", len(left), len(left))
         return _withholding(_outcome("updated" if before else "added", document), judged.withheld, places)
 
-    async def _read(self, source: Source, order: _Order) -> Reading:
+    async def _read(self, source: Source, order: _Order, kept: Checkpoint) -> Reading:
         folder = _folder(self._files, order.document_id, source.revision)
-        kept = await anyio.to_thread.run_sync(_keep, source, folder)
+        copy = await anyio.to_thread.run_sync(_keep, source, folder)
         return await self._reader.read_alone(
-            kept,
+            copy,
             pages_dir=folder / "pages",
             on_page=partial(order.tell, "read"),
             on_wait=lambda waits: order.tell("wait", int(not waits), 1),
+            kept=kept,
         )
 
     async def _chunk(self, source: Source, order: _Order, pages: Sequence[Page]) -> list[Chunk]:
@@ -345,12 +418,27 @@ class Pipeline:
         )
         return await anyio.to_thread.run_sync(cut)
 
-    async def _embed(self, texts: Sequence[str], order: _Order) -> NDArray[np.float32]:
-        vectors = [np.empty((0, self._embedder.dimensions), dtype=np.float32)]
+    async def _embed(self, texts: Sequence[str], order: _Order, kept: Checkpoint) -> NDArray[np.float32]:
+        """Embed what is not kept yet: a window of texts at a time, batch by batch, tenants by turns.
+
+        Windows and batches depend on the document alone: int8 activations are scaled by batch, so that other
+        neighbours would make other vectors.
+        """
+        vectors = np.empty((len(texts), self._embedder.dimensions), dtype=np.float32)
         for at in range(0, len(texts), _EMBEDDED_AT_ONCE):
-            vectors.append(await self._embedder.embed(texts[at : at + _EMBEDDED_AT_ONCE]))
-            order.tell("embed", min(at + _EMBEDDED_AT_ONCE, len(texts)), len(texts))
-        return np.concatenate(vectors)
+            window = texts[at : at + _EMBEDDED_AT_ONCE]
+            done = 0
+            for batch in await anyio.to_thread.run_sync(self._embedder.batches, window):
+                some = [window[place] for place in batch]
+                found = kept.vectors(some)
+                if found is None:
+                    async with self._embedding:
+                        found = await self._embedder.embed(some)
+                    await kept.keep_vectors(some, found)
+                vectors[[at + place for place in batch]] = found
+                done += len(batch)
+                order.tell("embed", at + done, len(texts))
+        return vectors
 
     async def _judge(
         self, source: Source, order: _Order, pages: Sequence[Page], chunks: Sequence[Chunk]
@@ -397,8 +485,10 @@ class Pipeline:
                 page_no=page_no,
                 code=code,
                 at=time.time(),
-            )
+            ),
+            fence=order.fence,
         )
+        await self._forget(order.document_id)
         where = "its name" if page_no is None else f"page {page_no}"
         log.warning("document %s quarantined: %s", order.document_id, code)
         return Outcome(
@@ -406,20 +496,34 @@ class Pipeline:
             outcome="quarantined",
             id=order.document_id,
             reason=code,
+            page_no=page_no,
             detail=f"A rail stopped {where} ({code}); nothing of this file can be found. "
             "Have somebody look at it, and add it again once it is clean.",
         )
 
-    async def _clear(self, document_id: str) -> None:
+    async def _clear(self, document_id: str, fence: int) -> None:
         """Leave of a document only what is live; what cannot be cleared now is cleared at the next start."""
         try:
             live = await self._registry.shelved(document_id)
+            await self._registry.hold(document_id, fence=fence)
             revision = live.document.revision if live else None
             await self._index.delete(document_id=document_id, keep_revision=revision)
             await anyio.to_thread.run_sync(_clear_files, self._files / document_id, revision)
-            await self._registry.settle(document_id)
+            await self._registry.settle(document_id, fence=fence)
+        except Fenced:
+            log.warning("document %s was taken over: its leftovers are the other's", document_id)
         except IngestError as error:
             log.warning("document %s: leftovers stay until the next start: %s", document_id, error.detail)
+
+    async def _checkpoint(self, source: Source, order: _Order) -> Checkpoint:
+        if self._checkpoints is None:
+            return Checkpoint()
+        path = self._checkpoints.path(order.document_id, source.revision)
+        return await Checkpoint.open(path, recipe=self._recipe_of(source))
+
+    async def _forget(self, document_id: str) -> None:
+        if self._checkpoints is not None:
+            await self._checkpoints.forget(document_id)
 
     def _is_unchanged(self, before: Shelved, source: Source, order: _Order) -> bool:
         document = before.document
@@ -472,10 +576,11 @@ def _original_name(name: str) -> str:
 def _keep(source: Source, folder: Path) -> Source:
     """Copy the file into the library, so that pages are read and shown from the very same bytes."""
     copy = folder / _original_name(source.name)
+    unfinished = copy.with_name(f"{copy.name}.new")
     digest = hashlib.sha256()
     try:
         (folder / "pages").mkdir(parents=True, exist_ok=True)
-        with source.path.open("rb") as incoming, copy.open("wb") as kept:
+        with source.path.open("rb") as incoming, unfinished.open("wb") as kept:
             while piece := incoming.read(_COPIED_AT_ONCE):
                 digest.update(piece)
                 kept.write(piece)
@@ -483,6 +588,7 @@ def _keep(source: Source, folder: Path) -> Source:
         if subtitles is not None and source.path != copy:
             ending = subtitles.name.removeprefix(source.path.stem)
             shutil.copyfile(subtitles, folder / f"{copy.stem}{ending}")
+        unfinished.replace(copy)
     except OSError as error:
         raise LibraryError(f"The file could not be copied into the library: {error.strerror}.") from error
     if digest.hexdigest() != source.revision:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -26,6 +26,7 @@ from anyio.abc import TaskGroup
 
 from ingest import child, office, scenes, views
 from ingest.archives import WANTS_PASSWORD
+from ingest.checkpoints import Checkpoint
 from ingest.child import Draft
 from ingest.errors import (
     Damaged,
@@ -40,6 +41,7 @@ from ingest.errors import (
     Unreadable,
 )
 from ingest.eyes import Desk, Eyes, OnWait, Waiting
+from ingest.fair import Turns
 from ingest.packed import MAX_DEPTH, Packed, Room, too_deep
 from ingest.records import Element, Page, PictureFormat, Reading
 from ingest.settings import IngestSettings
@@ -90,6 +92,8 @@ class _Telling(NamedTuple):
 
     page: OnPage
     wait: OnWait
+    #: What was read already, and where to keep what is read now.
+    kept: Checkpoint
 
 
 class Reader:
@@ -107,7 +111,7 @@ class Reader:
         self._eyes = eyes
         self._ears = ears
         self._watcher = watcher
-        self._slots = anyio.Semaphore(settings.readers)
+        self._slots = Turns(settings.readers)
         # People wait for page images: they never queue behind a batch of documents.
         self._views = anyio.Semaphore(2)
         self._limiter = anyio.CapacityLimiter(settings.readers + 2)
@@ -145,7 +149,7 @@ class Reader:
         and with the reason; raises InputError's subclasses where the file as a whole is at fault. After
         `within_s` (by default the settings' `file_timeout_s`) what is left is given up.
         """
-        room, telling = Room.of(self._settings), _Telling(on_page, Waiting(on_wait))
+        room, telling = Room.of(self._settings), _Telling(on_page, Waiting(on_wait), Checkpoint())
         seconds = within_s or self._settings.file_timeout_s
         try:
             with anyio.fail_after(seconds + _GRACE_S):
@@ -156,10 +160,16 @@ class Reader:
             raise TimedOut(f"The file could not be read within {seconds:g} s.") from error
 
     async def read_alone(
-        self, source: Source, *, pages_dir: Path, on_page: OnPage, on_wait: OnWait | None = None
+        self,
+        source: Source,
+        *,
+        pages_dir: Path,
+        on_page: OnPage,
+        on_wait: OnWait | None = None,
+        kept: Checkpoint | None = None,
     ) -> Reading:
-        """Read a file's own pages and nothing that is packed in it."""
-        telling = _Telling(on_page, Waiting(on_wait))
+        """Read a file's own pages that `kept` does not hold yet, and nothing that is packed in it."""
+        telling = _Telling(on_page, Waiting(on_wait), kept or Checkpoint())
         seconds = self._settings.file_timeout_s
         try:
             with anyio.fail_after(seconds + _GRACE_S):
@@ -202,7 +212,7 @@ class Reader:
         pages = await self._pages(plain, pages_dir, telling, only_page)
         if plain.media_type == PDF and only_page is None:
             packed = await self._embedded(plain, pages_dir / "packed", room, depth)
-        quiet = telling._replace(page=_tell_nobody)
+        quiet = telling._replace(page=_tell_nobody, kept=Checkpoint())
         attachments = [await self._inner(one, quiet, room, depth + 1) for one in packed]
         return told(source.name, pages, attachments)
 
@@ -447,7 +457,12 @@ class Reader:
             )
             file = pages_dir / f"{no}.png"
             call = partial(child.look_at_image, file, raw, self._for(len(sizes)))
-            raws[no] = await self._eyed(raw, call, partial(views.show_image, file, raw, settings), telling)
+            known = telling.kept.page("page", no)
+            if known is None:
+                show = partial(views.show_image, file, raw, settings)
+                known = await self._eyed(raw, call, show, telling)
+                await _keep(telling.kept, "page", [known])
+            raws[no] = known
             telling.page(len(raws), len(sizes))
 
         try:
@@ -540,7 +555,7 @@ class _Story:
 
         Those with pictures wait until all layers are read: only then is it known which are the largest.
         """
-        for raw in await self._text_of(first, last):
+        for raw in await self._kept_text_of(first, last):
             if self.only_page not in (None, raw.no):
                 self._done(raw)
             elif raw.pictures:
@@ -563,15 +578,29 @@ class _Story:
         return pages
 
     async def look(self, raw: Draft) -> None:
-        """Look at a page, or have the vision model read it."""
-        path, settings = self.source.path, self.reader._settings
-        look = partial(child.look_at_page, path, raw, self.reader._for(self.total))
-        show = partial(views.show_page, path, raw, settings)
-        self._done(await self.reader._eyed(raw, look, show, self.telling))
+        """Look at a page, or have the vision model read it; one that is kept is not looked at again."""
+        known = self.telling.kept.page("page", raw.no)
+        if known is None:
+            path, settings = self.source.path, self.reader._settings
+            look = partial(child.look_at_page, path, raw, self.reader._for(self.total))
+            show = partial(views.show_page, path, raw, settings)
+            known = await self.reader._eyed(raw, look, show, self.telling)
+            await _keep(self.telling.kept, "page", [known])
+        self._done(known)
 
     def _done(self, raw: Draft) -> None:
         self.pages[raw.no] = raw
         self.telling.page(len(self.pages), self.total)
+
+    async def _kept_text_of(self, first: int, last: int) -> list[Draft]:
+        """Read the text layers of a range, unless all of it is kept."""
+        kept = self.telling.kept
+        known = [raw for no in range(first, last + 1) if (raw := kept.page("text", no)) is not None]
+        if len(known) == last + 1 - first:
+            return known
+        raws = await self._text_of(first, last)
+        await _keep(kept, "text", raws)
+        return raws
 
     async def _text_of(self, first: int, last: int) -> list[Draft]:
         settings = self.reader._settings
@@ -641,6 +670,11 @@ def _left_s() -> float:
 
 def _tell_nobody(done: int, total: int) -> None:
     """Progress that nobody asked for."""
+
+
+async def _keep(kept: Checkpoint, stage: Literal["text", "page"], drafts: Sequence[Draft]) -> None:
+    """Keep pages that were read; a page that was lost may be luckier the next time."""
+    await kept.keep_pages(stage, [draft for draft in drafts if draft.lost is None])
 
 
 async def _opened(path: Path, name: str, settings: IngestSettings) -> Source:

@@ -21,7 +21,7 @@ ElementKind = Literal[
 ]
 #: Who read a page: its text layer (alone, or with the layout model beside it), OCR + layout, a served vision
 #: model, the file itself (a section of a format without pages), or, for a scene, its sound and key frame.
-ReadBy = Literal["text-layer", "text-layer+layout", "ocr-layout", "vision-model", "file", "film"]
+ReadBy = Literal["text-layer", "text-layer+layout", "ocr-layout", "vision-model", "file", "video"]
 #: What the rails and the operator should know of a page: `hidden_text` is in the file but not to be seen,
 #: `lost` could not be read, or not whole (the reason says why), `no_text` was read and holds no word.
 PageFlag = Literal["hidden_text", "lost", "no_text", "withheld"]
@@ -276,6 +276,8 @@ class Outcome:
     id: str | None = None
     #: A code of `errors.py` for failed, of the rail for quarantined; None otherwise.
     reason: str | None = None
+    #: The page at fault, where it is one.
+    page_no: int | None = None
     #: One sentence for people, with what to do.
     detail: str | None = None
     pages: int = 0

@@ -2,7 +2,8 @@
 
 The row of a document names its live revision. Points and files are written first, the row last, in one
 transaction; whoever reads a point checks that its revision is the live one. What was begun and not settled is
-listed in `unsettled`, so that the next start can clear away what a kill left behind. WAL with
+listed in `unsettled`, so that the next start can clear away what a kill left behind. Every change names a
+fence, the token of the job that makes it: who was overtaken by a later one changes nothing any more. WAL with
 `synchronous=NORMAL`: a commit costs 0.1 ms instead of an fsync.
 """
 
@@ -10,21 +11,23 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from ingest.errors import Incompatible, LibraryError
+from ingest.errors import Fenced, Incompatible, LibraryError
 from ingest.records import Document, Page, PageFlag, ReadBy, Scope
 
 T = TypeVar("T")
 
 #: Raise it with every change of the tables below.
-_SCHEMA = 3
+_SCHEMA = 4
 _WAIT_S = 10.0
 _TABLES = """
 CREATE TABLE documents (
@@ -45,8 +48,20 @@ CREATE TABLE quarantine (
     document_id TEXT PRIMARY KEY, tenant TEXT NOT NULL, collection TEXT NOT NULL, groups TEXT NOT NULL,
     name TEXT NOT NULL, revision TEXT NOT NULL, page_no INTEGER, code TEXT NOT NULL, at REAL NOT NULL
 ) STRICT;
-CREATE TABLE unsettled (document_id TEXT PRIMARY KEY) STRICT;
+CREATE TABLE unsettled (document_id TEXT PRIMARY KEY, token INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE fences (document_id TEXT PRIMARY KEY, token INTEGER NOT NULL) STRICT;
 """
+#: From a version to the next one.
+_UPGRADES = {
+    2: """
+ALTER TABLE pages ADD COLUMN start_s REAL;
+ALTER TABLE pages ADD COLUMN end_s REAL;
+""",
+    3: """
+ALTER TABLE unsettled ADD COLUMN token INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE fences (document_id TEXT PRIMARY KEY, token INTEGER NOT NULL) STRICT;
+""",
+}
 _DOCUMENT = (
     "id, tenant, collection, groups, source_key, name, media_type, revision, bytes, pages, chunks, added_at"
 )
@@ -92,6 +107,15 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unsettled:
+    """A document that was begun and never settled."""
+
+    document_id: str
+    #: The fence of whoever began it.
+    token: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shelved:
     """A live document with the recipe that made its points: what the pipeline compares before it works."""
 
@@ -122,29 +146,44 @@ class Registry:
             raise LibraryError(f"The registry does not open ({error}): restore {path.name}.") from error
         return cls(connection)
 
-    async def begin(self, document_id: str) -> None:
-        """Note that files and points of a document are about to change."""
-        await self._run(lambda c: c.execute("INSERT OR IGNORE INTO unsettled VALUES (?)", (document_id,)))
+    async def begin(self, document_id: str, *, fence: int | None = None) -> int:
+        """Note that files and points of a document are about to change, and fence off whoever came before.
 
-    async def settle(self, document_id: str) -> None:
+        Returns the fence: the one given, else the next. Raises Fenced where somebody came later already.
+        """
+        return await self._run(lambda c: _begin(c, document_id, fence))
+
+    async def hold(self, document_id: str, *, fence: int) -> None:
+        """Raise Fenced if somebody else took the document over."""
+        await self._run(lambda c: _check(c, document_id, fence))
+
+    async def settle(self, document_id: str, *, fence: int) -> None:
         """Note that nothing of a document is left over."""
-        await self._run(lambda c: c.execute("DELETE FROM unsettled WHERE document_id = ?", (document_id,)))
+        query = "DELETE FROM unsettled WHERE document_id = ? AND token = ?"
+        await self._run(lambda c: c.execute(query, (document_id, fence)))
 
-    async def unsettled(self) -> list[str]:
-        """Return the ids of documents that were begun and never settled."""
-        rows = await self._run(lambda c: c.execute("SELECT document_id FROM unsettled").fetchall())
-        return [row[0] for row in rows]
+    async def unsettled(self) -> list[Unsettled]:
+        """Return the documents that were begun and never settled."""
+        rows = await self._run(lambda c: c.execute("SELECT document_id, token FROM unsettled").fetchall())
+        return [Unsettled(document_id=row[0], token=row[1]) for row in rows]
 
-    async def commit(self, document: Document, pages: Sequence[Page], *, recipe: str) -> None:
-        """Make a revision the live one: from here on it is visible, and every other is not."""
-        await self._run(lambda c: _commit(c, document, pages, recipe))
+    async def commit(
+        self, document: Document, pages: Sequence[Page], *, recipe: str, fence: int | None = None
+    ) -> None:
+        """Make a revision the live one: from here on it is visible, and every other is not. Raises Fenced."""
 
-    async def remove(self, document_id: str) -> bool:
-        """Make a document invisible; False where there was none."""
-        removed = await self._run(
-            lambda c: c.execute("DELETE FROM documents WHERE id = ?", (document_id,)).rowcount
-        )
-        return removed > 0
+        def commit(c: sqlite3.Connection) -> None:
+            _commit(c, document, pages, recipe)
+
+        await self._run(partial(_fenced, commit, document.id, fence))
+
+    async def remove(self, document_id: str, *, fence: int | None = None) -> bool:
+        """Make a document invisible; False where there was none. Raises Fenced."""
+
+        def remove(c: sqlite3.Connection) -> bool:
+            return c.execute("DELETE FROM documents WHERE id = ?", (document_id,)).rowcount > 0
+
+        return await self._run(partial(_fenced, remove, document_id, fence))
 
     async def shelved(self, document_id: str) -> Shelved | None:
         """Return a live document by its id alone: for the pipeline, never for a caller."""
@@ -178,6 +217,15 @@ class Registry:
         query = f"SELECT {_DOCUMENT} FROM documents WHERE tenant = ? ORDER BY name, id"
         rows = await self._run(lambda c: c.execute(query, (scope.tenant,)).fetchall())
         return [document for document in map(_document, rows) if scope.allows(document)]
+
+    async def everything(self) -> Sequence[Document]:
+        """List every live document of every tenant: for the house itself, never for a caller."""
+        query = f"SELECT {_DOCUMENT} FROM documents ORDER BY id"
+        return [_document(row) for row in await self._run(lambda c: c.execute(query).fetchall())]
+
+    async def outdate(self, document_id: str) -> None:
+        """Forget by which recipe a document was made, so that adding the same file again is no repetition."""
+        await self._run(lambda c: c.execute("UPDATE documents SET recipe = '' WHERE id = ?", (document_id,)))
 
     async def version(self) -> tuple[int, int]:
         """Return what changes with every change of the registry, whoever makes it."""
@@ -214,14 +262,14 @@ class Registry:
         row = await self._run(lambda c: c.execute(query, (document_id, page_no)).fetchone())
         return row[0] if row else None
 
-    async def quarantine(self, row: Quarantined) -> None:
-        """Note that a rail kept a document off the shelf."""
+    async def quarantine(self, row: Quarantined, *, fence: int | None = None) -> None:
+        """Note that a rail kept a document off the shelf. Raises Fenced."""
         values = asdict(row) | {"groups": json.dumps(row.groups)}
         query = (
             "INSERT OR REPLACE INTO quarantine VALUES (:document_id, :tenant, :collection, :groups, :name,"
             " :revision, :page_no, :code, :at)"
         )
-        await self._run(lambda c: c.execute(query, values))
+        await self._run(partial(_fenced, lambda c: c.execute(query, values), row.document_id, fence))
 
     async def release(self, document_id: str) -> bool:
         """Take a document off the quarantine list; False where it was not on it."""
@@ -262,37 +310,78 @@ def _make_or_check(connection: sqlite3.Connection) -> None:
             for statement in filter(str.strip, _TABLES.split(";")):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {_SCHEMA}")
-        elif version == 2:
-            for name in ("start_s", "end_s"):
-                connection.execute(f"ALTER TABLE pages ADD COLUMN {name} REAL")
-            connection.execute(f"PRAGMA user_version = {_SCHEMA}")
-        elif version != _SCHEMA:
+        while version in _UPGRADES:
+            for statement in filter(str.strip, _UPGRADES[version].split(";")):
+                connection.execute(statement)
+            version += 1
+            connection.execute(f"PRAGMA user_version = {version}")
+        if version not in (0, _SCHEMA):
             raise Incompatible(
                 f"The registry is of version {version}, this program reads {_SCHEMA}: "
                 "use the program that made it, or add the documents to a new library."
             )
-    finally:
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _fenced(
+    change: Callable[[sqlite3.Connection], T],
+    document_id: str,
+    fence: int | None,
+    connection: sqlite3.Connection,
+) -> T:
+    """Make a change in one transaction with the look at the fence."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if fence is not None:
+            _check(connection, document_id, fence)
+        result = change(connection)
         connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _check(connection: sqlite3.Connection, document_id: str, fence: int) -> None:
+    if _fence(connection, document_id) != fence:
+        raise Fenced("Another worker took this document over; what this one did changes nothing.")
+
+
+def _fence(connection: sqlite3.Connection, document_id: str) -> int:
+    row = connection.execute("SELECT token FROM fences WHERE document_id = ?", (document_id,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _begin(connection: sqlite3.Connection, document_id: str, fence: int | None) -> int:
+    def begin(c: sqlite3.Connection) -> int:
+        before = _fence(c, document_id)
+        # Jobs count in milliseconds of the clock; whoever comes without a job stands in the same row.
+        token = max(before + 1, int(time.time() * 1000)) if fence is None else fence
+        if token < before:
+            raise Fenced("Another worker took this document over; what this one did changes nothing.")
+        c.execute("INSERT OR REPLACE INTO fences VALUES (?, ?)", (document_id, token))
+        c.execute("INSERT OR REPLACE INTO unsettled VALUES (?, ?)", (document_id, token))
+        return token
+
+    return _fenced(begin, document_id, None, connection)
 
 
 def _commit(connection: sqlite3.Connection, document: Document, pages: Sequence[Page], recipe: str) -> None:
     values = asdict(document) | {"groups": json.dumps(document.groups), "recipe": recipe}
     named = ", ".join(f":{name}" for name in _DOCUMENT.split(", "))
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        # REPLACE deletes the old row, and its pages with it.
-        connection.execute(
-            f"INSERT OR REPLACE INTO documents ({_DOCUMENT}, recipe) VALUES ({named}, :recipe)", values
-        )
-        connection.executemany(
-            f"INSERT INTO pages (document_id, {_PAGE}) VALUES ({', '.join('?' * 12)})",
-            [(document.id, *_page_row(page)) for page in pages],
-        )
-        connection.execute("DELETE FROM quarantine WHERE document_id = ?", (document.id,))
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+    # REPLACE deletes the old row, and its pages with it.
+    connection.execute(
+        f"INSERT OR REPLACE INTO documents ({_DOCUMENT}, recipe) VALUES ({named}, :recipe)", values
+    )
+    connection.executemany(
+        f"INSERT INTO pages (document_id, {_PAGE}) VALUES ({', '.join('?' * 12)})",
+        [(document.id, *_page_row(page)) for page in pages],
+    )
+    connection.execute("DELETE FROM quarantine WHERE document_id = ?", (document.id,))
 
 
 def _document(row: Sequence[object]) -> Document:

@@ -35,7 +35,7 @@ from ingest.structure import Block, finish
 from ingest.watching import MOST_PICTURES, Shot, Watcher
 
 #: Goes into the ids of a film's chunks: raise it whenever the same film would be read differently.
-VERSION = "film-2"
+VERSION = "film-3"
 
 T = TypeVar("T")
 #: Stands for a scene in which nothing is written and that no model watched: it is found by its film's name,
@@ -276,7 +276,7 @@ async def _drafts(
             no=no,
             width_pt=max(1, facts.width) * _POINT,
             height_pt=max(1, facts.height) * _POINT,
-            read_by="film",
+            read_by="video",
             reason=f"A scene from {clock(start_s)} to {clock(end_s)}.",
             known=(),
         )
@@ -388,7 +388,7 @@ def _joined(
             no=raw.no,
             width_pt=raw.width_pt,
             height_pt=raw.height_pt,
-            read_by="film",
+            read_by="video",
             reason=" ".join(filter(None, (raw.reason, words.told, seen.told))),
             elements=(
                 *elements,
@@ -437,7 +437,7 @@ def _missing(no: int, spans: Sequence[tuple[float, float]], why: str, facts: Fac
         no=no,
         width_pt=1,
         height_pt=1,
-        read_by="film",
+        read_by="video",
         reason=f"{why.rstrip('.')} after {clock(reached_s)}{of}; export it again at its source.",
         elements=(),
         flags=("lost",),

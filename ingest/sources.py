@@ -8,6 +8,7 @@ PowerPoint chart carries one): nothing here opens them.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
@@ -159,6 +160,22 @@ def safe_name(name: str) -> str:
     room = _MAX_NAME_BYTES - len((dot + suffix).encode())
     short = stem.encode()[:room].decode(errors="ignore").rstrip()
     return (short + dot + suffix) or "unnamed"
+
+
+def fingerprint(path: Path) -> tuple[str, int]:
+    """Return (sha256 in hex, bytes) of a plain file; ("", 0) of anything else, which `open_source` judges."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return "", 0
+            while piece := file.read(1024 * 1024):
+                digest.update(piece)
+                size += len(piece)
+    except (OSError, ValueError):
+        return "", 0
+    return digest.hexdigest(), size
 
 
 def open_source(path: Path, *, name: str, settings: IngestSettings) -> Source:

@@ -1,9 +1,8 @@
 """Films by PyAV: shots with their key frames, subtitles and sound, stretch by stretch in a reading child.
 
 A stretch is a minute of film and what follows up to the next cut, so memory is bounded and a kill costs one
-stretch. It is looked at by its key frames first: where these show the same and no frame between them is large
-for what it adds, nothing in between is decoded. The container's format is named on opening, from the file's
-own first bytes: FFmpeg would otherwise follow playlists to other files and addresses.
+stretch. Every frame of it is decoded, ten a second are compared. The container's format is named on opening,
+from the file's own first bytes: FFmpeg would otherwise follow playlists to other files and addresses.
 """
 
 from __future__ import annotations
@@ -47,8 +46,6 @@ _STRETCH_S = 60.0
 #: Side of a tile of the vision model, and the size in which frames are compared, pixels.
 _TILE, _COMPARED = 512, (128, 72)
 SAMPLE_RATE = 16_000
-#: A frame between two key frames that takes this share of one adds something.
-_LARGE = 0.12
 #: By this much a film may end before it says, seconds and share.
 _SHORT_S, _SHORT = 2.0, 0.01
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import weakref
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,9 +27,11 @@ from agent.records import (
     Turn,
 )
 from agent.rewrite import Rewritten
-from api.house import Capabilities, House, OnProgress, Part
+from api.house import Capabilities, House, Incoming, Part
 from guardrails.records import Hop, Verdict
 from ingest.errors import ModelDown, ModelReply, NoPageImage
+from ingest.jobs import Job, NewJob, Progress
+from ingest.jobs_sql import SqliteDatabase, SqlJobs
 from ingest.library import WHOLE
 from ingest.records import (
     Box,
@@ -47,6 +51,7 @@ from ingest.records import (
 from ingest.served import Call, Message, Reasoning
 from ingest.surroundings import around
 from ingest.vision import Finding
+from ingest.worker import settlement_of
 
 # --- agent
 # ---------------------------------------------------------------------------------------------------
@@ -454,6 +459,13 @@ class FakeShelf:
         self.seconds: dict[str, dict[int, tuple[float, float]]] = {}
         #: Every file that came: its label, collection, stored name and bytes.
         self.came: list[tuple[str, str, str, bytes]] = []
+        #: Whether jobs stay in the queue until a test calls `work`.
+        self.slow = False
+        #: How long callers would have waited.
+        self.waited: list[float] = []
+        database = SqliteDatabase.open(":memory:")
+        self.jobs = SqlJobs(database)
+        weakref.finalize(self, database.close)
 
     async def add(
         self,
@@ -463,7 +475,6 @@ class FakeShelf:
         tenant: str,
         collection: str,
         groups: Sequence[str] = (),
-        on_progress: OnProgress | None = None,
     ) -> Outcome:
         """Read the file and hold a document of three pages."""
         if self.error is not None:
@@ -471,9 +482,6 @@ class FakeShelf:
         self.came.append((name, collection, path.name, path.read_bytes()))  # noqa: ASYNC240
         if name in self.refusals:
             return self.refusals[name]
-        for done in range(4):
-            if on_progress is not None:
-                on_progress("read", done, 3)
         document = replace(
             a_document(name, tenant=tenant, groups=tuple(groups)),
             id=document_id(tenant=tenant, collection=collection, source_key=readers_key(name, groups)),
@@ -485,6 +493,63 @@ class FakeShelf:
         return Outcome(
             name=name, outcome="unchanged" if known else "added", id=document.id, pages=3, chunks=1
         )
+
+    async def enqueue(self, files: Sequence[Incoming]) -> list[Job]:
+        """Make jobs in a real store, and end them at once by `add`, unless they are `slow`."""
+        wanted = [
+            NewJob(
+                tenant=file.tenant,
+                collection=file.collection,
+                name=file.name,
+                path=str(file.path),
+                groups=file.groups,
+                revision=hashlib.sha256(file.path.read_bytes()).hexdigest() if file.path.exists() else "",
+                bytes=0,
+                ours=file.ours,
+                key=file.key,
+            )
+            for file in files
+        ]
+        outcomes = [
+            await self.add(
+                file.path,
+                name=file.name,
+                tenant=file.tenant,
+                collection=file.collection,
+                groups=file.groups,
+            )
+            for file in files
+            if not self.slow
+        ]
+        jobs = await self.jobs.enqueue(wanted)
+        await self.work(*outcomes)
+        return [await self.jobs.get(job.id, tenant=job.tenant) or job for job in jobs]
+
+    async def work(self, *outcomes: Outcome) -> list[Job]:
+        """Run queued jobs to these ends; the same file twice is one job."""
+        ended = []
+        for outcome in outcomes:
+            job = await self.jobs.claim("fake")
+            if job is None:
+                break
+            pages = Progress(state="reading", pages_done=outcome.pages, pages_total=outcome.pages)
+            await self.jobs.progress(job, pages)
+            await self.jobs.settle(job, settlement_of(outcome))
+            ended.append(await self.jobs.get(job.id, tenant=job.tenant))
+        return [job for job in ended if job is not None]
+
+    async def settled(self, jobs: Sequence[Job], *, within_s: float) -> list[Job]:
+        """Look once."""
+        self.waited.append(within_s)
+        return [await self.jobs.get(job.id, tenant=job.tenant) or job for job in jobs]
+
+    async def cancel(self, job_id: str, *, tenant: str) -> Job | None:
+        """Cancel in the store."""
+        return await self.jobs.cancel(job_id, tenant=tenant)
+
+    async def retry(self, job_id: str, *, tenant: str) -> Job | None:
+        """Queue again in the store."""
+        return await self.jobs.retry(job_id, tenant=tenant)
 
     async def remove(self, document_id: str, *, scope: Scope) -> bool:
         """Forget a document of the scope."""
@@ -526,14 +591,18 @@ def a_house(agent: FakeAgent | None = None, shelf: FakeShelf | None = None) -> H
     """Build a house around fakes."""
 
     async def ready() -> list[Part]:
-        return [Part(name="library", ok=True, detail="open"), Part(name="rails", ok=True, detail="default@2")]
+        return [Part(name="library", ok=True, detail="open"), Part(name="rails", ok=True, detail="default@3")]
 
     async def ready_at_once() -> None:
         return None
 
+    shelf = shelf or FakeShelf()
     return House(
         agent=agent or FakeAgent({}),
-        shelf=shelf or FakeShelf(),
+        shelf=shelf,
+        intake=shelf,
+        jobs=shelf.jobs,
+        work=lambda: None,
         capabilities=Capabilities(
             profile="embedded", vision="ocr-layout", languages=("en",), reasoning="quotes", model=None
         ),

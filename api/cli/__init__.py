@@ -14,11 +14,15 @@ import typer
 from api.cli import (
     add,
     ask,
+    backup,
+    batch,
     benchmark,
     doctor,
     evaluate,
     feedback,
+    jobs,
     keys,
+    mcp,
     models,
     policy,
     read,
@@ -28,6 +32,7 @@ from api.cli import (
     slack,
     status,
     threads,
+    worker,
 )
 from api.startup import prepare
 
@@ -54,6 +59,7 @@ def _root(
 
 app.command("serve")(serve.serve)
 app.command("add")(add.add)
+app.add_typer(jobs.app, name="jobs")
 app.command("read")(read.read)
 app.command("ask")(ask.ask)
 app.command("search")(search.search)
@@ -62,9 +68,14 @@ app.command("rm")(rm.rm)
 app.command("threads")(threads.threads)
 app.command("slack")(slack.slack)
 app.command("feedback")(feedback.feedback)
+app.command("worker")(worker.worker)
 app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
 app.add_typer(keys.app, name="keys")
+app.command("mcp")(mcp.mcp)
+app.command("batch")(batch.batch)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("doctor")(doctor.doctor)
 app.command("eval")(evaluate.evaluate)
 app.command("benchmark")(benchmark.benchmark)

@@ -11,20 +11,22 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import httpx2
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.records import Question, Released, Step
 from api.errors import KINDS, ApiError
-from api.house import House, OnProgress
+from api.house import House, Incoming
 from api.schemas import (
     AnswerOut,
     CitationOut,
     DocumentOut,
     DocumentsOut,
     HitsOut,
+    JobOut,
+    JobsOut,
     OutcomeOut,
     OutcomesOut,
     RemovedOut,
@@ -35,16 +37,18 @@ from api.schemas import (
     citation_out,
     document_out,
     hits_out,
-    outcome_out,
+    job_out,
     thread_out,
 )
 from api.settings import ApiSettings
 from api.status import status_of
+from ingest.jobs import JobState
 from ingest.records import Scope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from api.cli.gather import Given
     from ingest.turns import Reasoning
 
 SERVER_FILE = "server.json"
@@ -105,6 +109,8 @@ class Door(Protocol):
 
     #: Where pages can be looked at; None while no server runs.
     url: str | None
+    #: Files that are best enqueued at once.
+    batch: int
 
     def ask(
         self,
@@ -121,10 +127,22 @@ class Door(Protocol):
         """Find passages."""
         ...
 
-    async def add(
-        self, path: Path, *, name: str, collection: str | None, on_progress: OnProgress | None
-    ) -> OutcomeOut:
-        """Shelve one file."""
+    async def enqueue(self, files: Sequence[Given]) -> list[JobOut | OutcomeOut]:
+        """Take files as jobs; the outcome of one that ended on the way."""
+        ...
+
+    async def jobs(
+        self, *, states: Sequence[JobState] = (), since: int | None = None, limit: int = 1000
+    ) -> JobsOut:
+        """List jobs, those that changed last first; with `since`, what changed after it, in that order."""
+        ...
+
+    async def job(self, job_id: str) -> JobOut | None:
+        """Return a job; None: there is none."""
+        ...
+
+    async def change_job(self, job_id: str, how: Literal["cancel", "retry"]) -> JobOut | None:
+        """Cancel a job or try it again; None: there is none."""
         ...
 
     async def remove(self, document_id: str) -> bool:
@@ -197,6 +215,7 @@ class LocalDoor:
     """A library opened in this process."""
 
     url: str | None = None
+    batch = 100
 
     def __init__(self, house: House, settings: ApiSettings) -> None:
         self.house = house
@@ -236,17 +255,39 @@ class LocalDoor:
         )
         return hits_out(found)
 
-    async def add(
-        self, path: Path, *, name: str, collection: str | None, on_progress: OnProgress | None
-    ) -> OutcomeOut:
-        outcome = await self.house.shelf.add(
-            path,
-            name=name,
-            tenant=self._settings.tenant,
-            collection=collection or self._settings.collection,
-            on_progress=on_progress,
+    async def enqueue(self, files: Sequence[Given]) -> list[JobOut | OutcomeOut]:
+        tenant, usual = self._settings.tenant, self._settings.collection
+        taken = await self.house.intake.enqueue(
+            [
+                Incoming(
+                    path=one.path,
+                    name=one.name,
+                    tenant=tenant,
+                    collection=one.collection or usual,
+                    groups=one.groups,
+                )
+                for one in files
+            ]
         )
-        return outcome_out(outcome)
+        return [job_out(job) for job in taken]
+
+    async def jobs(
+        self, *, states: Sequence[JobState] = (), since: int | None = None, limit: int = 1000
+    ) -> JobsOut:
+        tenant = self._settings.tenant
+        jobs = await self.house.jobs.listed(tenant=tenant, states=states, since=since, limit=limit)
+        counts = await self.house.jobs.counts(tenant=tenant)
+        return JobsOut(jobs=[job_out(job) for job in jobs], counts=dict(counts))
+
+    async def job(self, job_id: str) -> JobOut | None:
+        job = await self.house.jobs.get(job_id, tenant=self._settings.tenant)
+        return None if job is None else job_out(job)
+
+    async def change_job(self, job_id: str, how: Literal["cancel", "retry"]) -> JobOut | None:
+        # Nobody works on in here: a job that is tried again waits for `serve` or `add`.
+        change = self.house.intake.cancel if how == "cancel" else self.house.jobs.retry
+        job = await change(job_id, tenant=self._settings.tenant)
+        return None if job is None else job_out(job)
 
     async def remove(self, document_id: str) -> bool:
         return await self.house.shelf.remove(document_id, scope=await self.scope())
@@ -269,6 +310,8 @@ class LocalDoor:
 
 class RemoteDoor:
     """A library that a running server holds open."""
+
+    batch = 4
 
     def __init__(self, client: httpx2.AsyncClient, url: str) -> None:
         self.url: str | None = url
@@ -306,14 +349,39 @@ class RemoteDoor:
         body = {"query": query, "limit": limit, "documents": documents}
         return HitsOut.model_validate(await self._call("POST", "/v1/search", json=body))
 
-    async def add(
-        self, path: Path, *, name: str, collection: str | None, on_progress: OnProgress | None
-    ) -> OutcomeOut:
+    async def enqueue(self, files: Sequence[Given]) -> list[JobOut | OutcomeOut]:
+        return [await self._upload(one) for one in files]
+
+    async def jobs(
+        self, *, states: Sequence[JobState] = (), since: int | None = None, limit: int = 1000
+    ) -> JobsOut:
+        asked: dict[str, object] = {"limit": limit, "state": list(states)}
+        asked |= {} if since is None else {"since": since}
+        return JobsOut.model_validate(await self._call("GET", "/v1/jobs", params=asked))
+
+    async def job(self, job_id: str) -> JobOut | None:
+        return await self._job("GET", f"/v1/jobs/{job_id}")
+
+    async def change_job(self, job_id: str, how: Literal["cancel", "retry"]) -> JobOut | None:
+        return await self._job("POST", f"/v1/jobs/{job_id}/{how}")
+
+    async def _job(self, method: str, path: str) -> JobOut | None:
+        try:
+            return JobOut.model_validate(await self._call(method, path))
+        except ServerSays as error:
+            if error.code == "not_found":
+                return None
+            raise
+
+    async def _upload(self, given: Given) -> JobOut | OutcomeOut:
+        path, name, collection, groups = given.path, given.name, given.collection, given.groups
         fields = {} if collection is None else {"collection": collection}
+        if groups:
+            fields["groups"] = ",".join(groups)
         try:
             with path.open("rb") as file:
                 files = {"file": (name, file, "application/octet-stream")}
-                told = await self._call("POST", "/v1/documents", data=fields, files=files)
+                told = await self._call("POST", "/v1/documents?wait=0", data=fields, files=files)
         except OSError as error:
             return OutcomeOut(
                 id=None,
@@ -324,6 +392,8 @@ class RemoteDoor:
                 pages=0,
                 chunks=0,
             )
+        if "jobs" in told:
+            return JobsOut.model_validate(told).jobs[0]
         return OutcomesOut.model_validate({"documents": told["documents"]}).documents[0]
 
     async def remove(self, document_id: str) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agent.questions import Gold
     from agent.report import Evaluation
     from agent.run import GuardedAgent
+    from api.cli.gather import Given
     from api.house import House
     from api.settings import ApiSettings
     from ingest.records import Document, Scope
@@ -159,19 +160,20 @@ async def _scored(
 ) -> Evaluation:
     from agent.report import evaluation
     from agent.run import GuardedAgent
-    from api.cli.add import listed, shelve
+    from api.cli.add import shelve
     from api.cli.door import LocalDoor
+    from api.cli.gather import Given, listed
     from api.wiring import open_house
 
     async with open_house(settings) as house:
         door = LocalDoor(house, settings)
         if documents is not None:
             files = [
-                (path, name)
+                Given(path=path, name=name)
                 for path, name in listed([documents], apart=settings.home)
                 if path.resolve() not in course.apart
             ]
-            await shelve(door, files, collection=None, progress=True)
+            await shelve(door, files, progress=True)
         if texts:
             await _shelve_texts(door, texts)
         agent = house.agent
@@ -256,13 +258,15 @@ async def _shelve_texts(door: Any, texts: Mapping[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = await asyncio.to_thread(_written, Path(folder), new)
         if files:
-            await shelve(door, files, collection=None, progress=True)
+            await shelve(door, files, progress=True)
 
 
-def _written(folder: Path, texts: Mapping[str, str]) -> list[tuple[Path, str]]:
+def _written(folder: Path, texts: Mapping[str, str]) -> list[Given]:
+    from api.cli.gather import Given
+
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-    return [(folder / name, name) for name in texts]
+    return [Given(path=folder / name, name=name) for name in texts]
 
 
 def _told(whole: Evaluation) -> None:

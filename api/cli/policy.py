@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -166,6 +166,47 @@ def check(
         if not as_json:
             _count(told)
         return 0
+
+    run(verb, as_json=as_json)
+
+
+@app.command("rescreen")
+def rescreen(
+    context: typer.Context,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Judge the shelf again, where policy or model changed since its documents were added.
+
+    What the rails stop now leaves the shelf: a passage, or the document. A
+    passage that was withheld and passes now comes back. A quarantined
+    document does not: its file is not kept; add it again. A server does the
+    same by itself, in the background.
+
+    Leaves with 0 once everything is judged, with 3 where a document could
+    not be, with 5 where a server owns the library.
+
+    Example: pagewarden policy rescreen
+    """
+
+    async def verb() -> int:
+        from api.schemas import RescreenedOut
+        from api.wiring import open_house
+
+        settings = settings_of(context, home)
+        out = console(stderr=True)
+        async with open_house(settings) as house:
+            assert house.rescreen is not None, "the house at hand has a shelf"
+            told = await house.rescreen(
+                lambda name, became: out.print(f"{became:11} {name}", markup=False, highlight=False)
+            )
+        counts = asdict(told)
+        if as_json:
+            print_json(RescreenedOut(**counts))
+        else:
+            words = ", ".join(f"{many} {became}" for became, many in counts.items() if many)
+            console(stderr=False).print(words or "Nothing is behind.")
+        return 3 if told.failed else 0
 
     run(verb, as_json=as_json)
 

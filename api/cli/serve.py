@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from api.house import House
     from api.schemas import StatusOut
     from api.settings import ApiSettings
+
+#: Between two looks whether the shelf is judged by the policy and the model in force.
+_LOOKED_EACH_S = 30.0
 
 
 def serve(
@@ -46,11 +50,17 @@ def serve(
         from api.wiring import open_house
 
         settings = settings_of(context, home, host=host, port=port)
+        if settings.log == "json":
+            from api.logs import log_json
+
+            log_json(sys.stderr)
         folder = _sample_folder(sample_dir) if sample or sample_dir else None
         with _listening(settings, once=once) as listener:
             async with open_house(settings) as house, _slack(house, settings, once=once) as doors:
                 if folder is not None:
                     await _shelve_sample(house, settings, folder, quiet=as_json)
+                if settings.work == "inside":
+                    house.work()
                 told = await _status(house, settings)
                 if as_json:
                     print_json(told)
@@ -77,11 +87,12 @@ async def _shelve_sample(house: House, settings: ApiSettings, folder: Path, *, q
     """Shelve the sample library."""
     from api.cli.add import shelve
     from api.cli.door import LocalDoor
+    from api.cli.gather import Given
     from api.sample import sample_files
 
-    files = [(path, path.relative_to(folder).as_posix()) for path in sample_files(folder)]
+    files = [Given(path=path, name=path.relative_to(folder).as_posix()) for path in sample_files(folder)]
     console(stderr=True).print("The sample library", style="bold")
-    await shelve(LocalDoor(house, settings), files, collection=None, progress=not quiet)
+    await shelve(LocalDoor(house, settings), files, progress=not quiet)
 
 
 async def _ask_demo(house: House, settings: ApiSettings, folder: Path | None, *, quiet: bool) -> None:
@@ -174,15 +185,35 @@ async def _stay_up(
     announce(settings.home, running)
     warming = asyncio.create_task(_warm(house, meanwhile))
     warming.add_done_callback(_say_if_cold)
+    judging = asyncio.create_task(_judge_again(house))
     try:
         _say_hello(told, settings, url)
         await server.serve(sockets=[listener])
     finally:
         withdraw(settings.home, running)
-        warming.cancel()
-        await asyncio.gather(warming, return_exceptions=True)
+        for task in (warming, judging):
+            task.cancel()
+        await asyncio.gather(warming, judging, return_exceptions=True)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+async def _judge_again(house: House) -> None:
+    """Look now and then whether policy or model changed, and judge the shelf again where they did."""
+    import asyncio
+    import logging
+
+    from ingest.errors import IngestError
+
+    while house.rescreen is not None:
+        try:
+            told = await house.rescreen(lambda name, became: None)
+        except IngestError as error:
+            logging.getLogger(__name__).error("the shelf could not be judged again: %s", error.detail)
+        else:
+            if told.passed or told.added or told.quarantined:
+                logging.getLogger(__name__).info("the shelf was judged again: %s", told)
+        await asyncio.sleep(_LOOKED_EACH_S)
 
 
 async def _warm(house: House, meanwhile: Coroutine[None, None, None]) -> None:

@@ -39,6 +39,8 @@ class Course:
     told: Told | None = None
     #: Done after the errand is closed: pictures, and what is for the asker alone.
     afterwards: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    #: The errand is closed; what fails from here on is only told to the log.
+    settled: bool = False
     #: Put back, because something earlier came to light.
     put_back: bool = False
 

@@ -39,6 +39,8 @@ class Letter:
     """A message as it is sent: its blocks, and its text for notifications and readers aloud."""
 
     text: str
+    #: The words of `body`: what a stream must have said when it ends.
+    shown: str
     #: The answer itself.
     body: tuple[Block, ...] = ()
     #: Sources and buttons: what follows below a streamed text.
@@ -61,6 +63,7 @@ def letter(told: Told, *, key: str, dress: Dress) -> Letter:
     tail += _buttons(told, key=key, dress=dress, rest=bool(rest))
     return Letter(
         text=plain.mrkdwn(told.text)[:MAX_TEXT],
+        shown=" ".join(map(_marked, told.sentences[:shown])) or told.text,
         body=(sentences(told, told.sentences[:shown], dress=dress),),
         tail=tuple(tail),
     )
@@ -106,14 +109,18 @@ def whole(told: Told, *, dress: Dress) -> dict[str, object]:
 
 def note(text: str) -> Letter:
     """Return a message of our own words."""
-    return Letter(text=plain.mrkdwn(text), body=(_rich([{"type": "text", "text": plain.bare(text)}]),))
+    body = _rich([{"type": "text", "text": plain.bare(text)}])
+    return Letter(text=plain.mrkdwn(text)[:MAX_TEXT], shown=text, body=(body,))
 
 
 def offer(key: str, *, language: str) -> Letter:
     """Offer the asker what not everyone here may read."""
     text = say("rest_for_you", language)
     return Letter(
-        text=text, body=(_section(text),), tail=(_actions(_button("show_me", say("show_me", language), key)),)
+        text=text,
+        shown=text,
+        body=(_section(text),),
+        tail=(_actions(_button("show_me", say("show_me", language), key)),),
     )
 
 
@@ -123,7 +130,7 @@ def status(steps: Sequence[str], text: str, *, key: str, language: str) -> Lette
     pieces: list[Block] = [{"type": "text", "text": plain.bare(text) + "\n"}] if text else []
     pieces.append({"type": "text", "text": plain.bare(step), "style": {"italic": True}})
     stop = _actions(_button("stop", say("stop", language), key))
-    return Letter(text=plain.mrkdwn(text or step)[:MAX_TEXT], body=(_rich(pieces),), tail=(stop,))
+    return Letter(text=plain.mrkdwn(text or step)[:MAX_TEXT], shown=text, body=(_rich(pieces),), tail=(stop,))
 
 
 def reason_form(key: str, *, language: str) -> dict[str, object]:
@@ -162,6 +169,7 @@ def _nothing(told: Told, *, key: str, dress: Dress) -> Letter:
     tail += _feedback(key, dress=dress)
     return Letter(
         text=plain.mrkdwn(told.text)[:MAX_TEXT],
+        shown=told.text,
         body=(_rich([{"type": "text", "text": plain.bare(told.text)}]),),
         tail=tuple(tail),
     )

@@ -114,7 +114,7 @@ class Desk:
             case _:
                 await self._settle(course)
                 for then in course.afterwards:
-                    await self._afterwards(errand, then)
+                    await then()
 
     async def _attended(self, errand: Errand, work: Callable[[], Awaitable[None]]) -> Wish | str:
         """Work while holding the lease; return what cut it short: a wish, "late", or "". Raises LeaseLost."""
@@ -157,6 +157,7 @@ class Desk:
         done = replace(errand, state="done", told=course.told, posted=posted)
         with anyio.CancelScope(shield=True):
             await self._book.settle(done, self._owner)
+        course.settled = True
 
     async def _withdraw(self, branch: Branch, errand: Errand, asked: Asked) -> None:
         live = self._live(branch, asked, Course(errand=errand))
@@ -193,6 +194,8 @@ class Desk:
             logger.error("errand %s failed", errand.key, exc_info=error)
         else:
             logger.warning("errand %s failed: %s", errand.key, problem.detail)
+        if course.settled:
+            return
         most = self._settings.attempts + (_PATIENCE if isinstance(error, SlackError) else 0)
         try:
             if getattr(error, "retryable", False) and errand.attempts < most:
@@ -206,12 +209,6 @@ class Desk:
             return
         except SlackError as worse:
             await self._failed(replace(errand, attempts=max(errand.attempts, 1)), course, worse)
-
-    async def _afterwards(self, errand: Errand, then: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await then()
-        except SlackError as error:
-            logger.warning("what follows the answer to %s was not told: %s", errand.key, error.detail)
 
 
 def _one(error: BaseException) -> BaseException:

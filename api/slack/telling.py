@@ -194,10 +194,10 @@ class Live:
         return chunks
 
     async def _close_stream(self, letter: Letter) -> bool:
+        if not letter.shown.startswith(self.text):
+            return False
+        self.text = letter.shown
         chunks = self._fresh(done=True)
-        if not self.text:
-            # Nothing was released: an abstention or a refusal.
-            chunks.append({"type": "markdown_text", "text": plain.markdown(plain.seen(letter.text))})
         try:
             await self._workspace.call(
                 "chat.stopStream", channel=self._asked.channel, ts=self.posted, chunks=chunks,

@@ -38,6 +38,7 @@ async function reach(path, options = {}) {
 }
 
 export const get = async (path) => (await reach(path)).json();
+export const post = async (path) => (await reach(path, { method: "POST" })).json();
 export const remove = async (path) => (await reach(path, { method: "DELETE" })).json();
 
 /** Yield the chunks of an answer; abort `signal` to cancel the work on the server too. */
@@ -99,18 +100,19 @@ export function forgetImages() {
   images.clear();
 }
 
-/** Upload one file; `onShare` hears the share of its bytes that left. Resolves to its outcome. */
+/** Upload one file; `onShare` hears the share of its bytes that left. Resolves to its job, or how it ended. */
 export function upload(file, name, onShare) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", "/v1/documents");
+    request.open("POST", "/v1/documents?wait=0");
     for (const [header, value] of Object.entries(headers())) request.setRequestHeader(header, value);
     request.upload.onprogress = (event) => onShare(event.lengthComputable ? event.loaded / event.total : 0);
     request.onerror = () => reject(new Problem("The server does not answer.", "server_down"));
     request.onload = () => {
       let body = null;
       try { body = JSON.parse(request.responseText); } catch { /* not JSON: the status says enough */ }
-      if (body?.documents?.length) resolve(body.documents[0]);
+      if (body?.documents?.length) resolve({ outcome: body.documents[0] });
+      else if (body?.jobs?.length) resolve({ job: body.jobs[0] });
       else reject(problem(body, request.status));
     };
     const form = new FormData();

@@ -1,15 +1,16 @@
 // The shelf: what is on it, adding to it file by file with a reason for each, and taking off it.
 
-import { forgetImages, get, remove, upload } from "/web/client.js";
+import { forgetImages, get, remove } from "/web/client.js";
 import { byId, count, make, say, size } from "/web/dom.js";
+import * as jobs from "/web/jobs.js";
 import * as viewer from "/web/viewer.js";
 
-const SAID = { added: "added", updated: "replaced by this version", unchanged: "already here", quarantined: "in quarantine", failed: "not taken" };
 let onChange = () => {};
 let queue = Promise.resolve();
 
 export function start(options) {
   onChange = options.onChange;
+  jobs.start({ onShelf: onChange });
   byId("files").addEventListener("change", (event) => { addAll([...event.target.files].map((file) => [file, file.name])); event.target.value = ""; });
   for (const kind of ["dragenter", "dragover"]) {
     document.addEventListener(kind, (event) => {
@@ -30,7 +31,7 @@ export function start(options) {
 }
 
 export async function refresh() {
-  const { documents } = await get("/v1/documents");
+  const [{ documents }] = await Promise.all([get("/v1/documents"), jobs.refresh()]);
   byId("count").textContent = documents.length ? documents.length.toLocaleString("en") : "";
   const pages = documents.reduce((sum, held) => sum + held.pages, 0);
   byId("held").textContent = documents.length
@@ -80,34 +81,7 @@ async function walk(entry, above) {
 
 function addAll(files) {
   for (const [file, name] of files) {
-    const line = waiting(name);
-    queue = queue.then(() => addOne(file, name, line)).then(onChange, onChange);
+    const line = jobs.line(name);
+    queue = queue.then(() => jobs.send(file, name, line)).then(onChange, onChange);
   }
-}
-
-function waiting(name) {
-  const bar = make("progress", { max: 1, value: 0, "aria-label": `Upload of ${name}` });
-  const state = make("span", { className: "state" }, "waiting");
-  const item = make("li", {}, make("span", { className: "name" }, name), bar, state);
-  byId("uploads").prepend(item);
-  return { item, bar, state };
-}
-
-async function addOne(file, name, { item, bar, state }) {
-  const done = (kind, text) => {
-    item.className = kind;
-    bar.remove();
-    state.textContent = text;
-    say(`${name}: ${text}`);
-  };
-  try {
-    const outcome = await upload(file, name, (share) => {
-      bar.value = share;
-      if (share === 1) bar.removeAttribute("value");
-      state.textContent = share < 1 ? `sending, ${Math.round(share * 100)} %` : "reading and shelving …";
-    });
-    const good = !["failed", "quarantined"].includes(outcome.outcome);
-    const what = good ? `${SAID[outcome.outcome]} · ${count(outcome.pages, "page")}` : `${SAID[outcome.outcome]}: ${outcome.detail ?? outcome.reason}`;
-    done(outcome.outcome, what);
-  } catch (error) { done("failed", `${SAID.failed}: ${error.message}`); }
 }

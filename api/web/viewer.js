@@ -135,14 +135,14 @@ async function showText(held, page, cited, current) {
   reveal(at);
 }
 
-/** Offer to play the film from where the citation begins, or its scene. */
+/** Offer to play the video from where the citation begins, or its scene. */
 function offer(held, scene, cited) {
   const button = byId("v-play");
-  button.hidden = !scene || !held.film;
+  button.hidden = !scene || !held.video;
   if (button.hidden) return;
   const from = cited?.start_s ?? scene.start_s;
   button.textContent = `▶ Play from ${clock(from)}`;
-  button.onclick = () => play(held.film, from);
+  button.onclick = () => play(held.video, from);
 }
 
 async function play(path, from) {
@@ -153,7 +153,7 @@ async function play(path, from) {
   try {
     const url = await filmUrl(path);
     if (mine !== turn) return;
-    film.onerror = () => { unplay(); told.hidden = false; told.textContent = "This film cannot be played here."; };
+    film.onerror = () => { unplay(); told.hidden = false; told.textContent = "This video cannot be played here."; };
     if (film.dataset.path !== path) { film.src = url; film.dataset.path = path; }
     film.hidden = false;
     byId("v-paper").hidden = true;
@@ -161,7 +161,7 @@ async function play(path, from) {
     film.currentTime = from;
     await film.play().catch(() => {});
   } catch (error) {
-    if (mine === turn) told.textContent = error.code === "not_found" ? "This film may not be played." : error.message;
+    if (mine === turn) told.textContent = error.code === "not_found" ? "This video may not be played." : error.message;
   } finally {
     told.disabled = false;
   }

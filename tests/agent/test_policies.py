@@ -95,7 +95,7 @@ async def test_every_hop_leaves_its_verdict_in_the_trace_and_a_line_a_text_in_th
     assert answer.kind == "answer", answer
     records = rails_of(answer)
     assert {record["hop"] for record in records} == {"question", "evidence", "answer"}
-    assert {record["policy"] for record in records} == {"default@2+own@7"}
+    assert {record["policy"] for record in records} == {"default@3+own@7"}
     dropped = [r["code"] for r in records if r["rail"] == "grounded"]
     assert dropped, "the sentence that stands on nothing is a verdict too"
     lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
@@ -111,7 +111,7 @@ async def test_a_refusal_names_its_rail_in_the_trace(tmp_path: Path) -> None:
     (record,) = [one for one in rails_of(answer) if one["decision"] == "block"]
     assert (record["hop"], record["rail"], record["mode"]) == ("question", "override", "enforced")
     told = [line for step in answer_out(answer).steps for line in ruled(step)]
-    assert told == ["a text of the question stopped by override (override, default@2+own@7)"]
+    assert told == ["a text of the question stopped by override (override, default@3+own@7)"]
 
 
 async def test_a_policy_can_ask_for_surer_sentences_than_the_settings(tmp_path: Path) -> None:
@@ -138,9 +138,9 @@ async def test_a_question_ends_under_the_policy_that_it_began_with(tmp_path: Pat
         write(tmp_path / "own.yaml", OWN.replace("7", "8"))
         if isinstance(event, Step):
             labels |= {one["policy"] for one in event.facts.get("rails", [])}  # type: ignore[attr-defined]
-    assert labels == {"default@2+own@7"}
+    assert labels == {"default@3+own@7"}
     (first, *_) = rails_of(await agent.answer(asked(ASKED)))
-    assert first["policy"] == "default@2+own@8"
+    assert first["policy"] == "default@3+own@8"
 
 
 async def test_pages_are_judged_under_the_policy_of_the_door(tmp_path: Path) -> None:

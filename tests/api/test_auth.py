@@ -18,16 +18,19 @@ pytestmark = pytest.mark.anyio
 
 KEY = "a-key-of-enough-length"
 OPEN = {route for route, role in POLICY.items() if role is None}
-GUARDED = set(POLICY) - OPEN
+#: Told to this machine without a key; who else may ask for it is tried in `test_telemetry.py`.
+METRICS = ("GET", "/metrics")
+GUARDED = set(POLICY) - OPEN - {METRICS}
 
 
 def routes() -> set[tuple[str, str]]:
-    spec = create_app(a_house(), settings=ApiSettings()).openapi()
+    app = create_app(a_house(), settings=ApiSettings())
+    spec = app.openapi()
     return {(method.upper(), path) for path, methods in spec["paths"].items() for method in methods}
 
 
 def test_every_route_has_an_entry_in_the_policy_and_only_these_are_open() -> None:
-    assert routes() == set(POLICY) - {("GET", "/")}
+    assert routes() == set(POLICY) - {("GET", "/"), ("POST", "/mcp"), METRICS}
     assert {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/")} == OPEN
 
 
@@ -44,7 +47,14 @@ async def test_a_route_without_an_entry_opens_for_nobody(house: House, settings:
 
 
 def filled(path: str) -> str:
-    return path.replace("{name}", "pagewarden").replace("{document_id}", "x").replace("{page_no}", "1")
+    if path.endswith("/events"):
+        path += "?job=x"
+    return (
+        path.replace("{job_id}", "x")
+        .replace("{name}", "pagewarden")
+        .replace("{document_id}", "x")
+        .replace("{page_no}", "1")
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,6 +70,18 @@ async def test_no_route_opens_without_the_key(
     assert told.status_code == 401
     assert told.headers["www-authenticate"] == "Bearer"
     assert agent.asked == agent.searched == agent.pages == []
+
+
+@pytest.mark.parametrize("body", [b"{", b"[" * 10_000, b"\xff", b"null", b'{"n": 1e999}'])
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/chat/completions", "/v1/responses", "/v1/feedback"])
+async def test_a_body_that_does_not_parse_is_told_to_callers_alone(
+    client: Client, tmp_path: Path, path: str, body: bytes
+) -> None:
+    kind = {"content-type": "application/json"}
+    async with client(settings=ApiSettings(api_key=KEY, home=tmp_path)) as http:
+        assert (await http.post(path, content=body, headers=kind)).status_code == 401
+        told = await http.post(path, content=body, headers=kind | {"authorization": f"Bearer {KEY}"})
+    assert told.status_code == 400
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(GUARDED))

@@ -15,7 +15,7 @@ import pytest
 from agent.errors import WriterDown
 from agent.records import Sentence, Step
 from api.chat import router
-from api.sse import EventStream
+from api.sse import EventStream, unless_gone
 from ingest.errors import ModelDown
 from tests.api.conftest import Client
 from tests.fakes import FakeAgent, a_citation, an_answer, telling
@@ -311,3 +311,36 @@ def test_the_routes_are_those_of_the_dialect() -> None:
         "/v1/models",
         "/v1/models/{name:path}",
     }
+
+
+async def test_what_ends_slowly_ends_whole_when_its_caller_hangs_up() -> None:
+    ended: list[str] = []
+    begun = anyio.Event()
+
+    async def slow() -> Any:
+        try:
+            begun.set()
+            await anyio.sleep_forever()
+            yield {}
+        finally:
+            # As the graph does: it waits for its own tasks, more than once.
+            for step in ("draft", "model", "state"):
+                await anyio.sleep(0.01)
+                ended.append(step)
+
+    async def receive() -> Any:
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        pass
+
+    async def work() -> None:
+        async for _ in slow():
+            pass
+
+    with anyio.fail_after(5):
+        await EventStream(slow(), heartbeat_s=60)({"type": "http"}, receive, send)
+        assert ended == ["draft", "model", "state"]
+        assert await unless_gone(receive, work) is None
+    assert ended == ["draft", "model", "state"] * 2

@@ -19,8 +19,8 @@ from jsonschema import Draft202012Validator
 from agent.errors import WriterDown
 from agent.records import SearchResult, Sentence, Step
 from api.app import create_app
-from api.cli.add import listed
 from api.cli.door import Running, announce, withdraw
+from api.cli.gather import listed
 from api.errors import KINDS, problem_of
 from api.house import House
 from api.settings import ApiSettings
@@ -237,6 +237,8 @@ EXITS = {
         ["weights_missing", "model", "model_down", "model_reply", "index_down", "incompatible"], 4
     ),
     **dict.fromkeys(["no_words", "prompt_too_long", "unscreened"], 4),
+    "fenced": 4,
+    "key_reused": 3,
     "locked": 5,
     "library": 1,
     "internal": 1,

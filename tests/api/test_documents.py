@@ -317,11 +317,11 @@ async def test_a_film_is_played_from_any_byte_to_who_may_see_it(
     shelf.seconds[HELD.id] = {1: (0.0, 4.5)}
     async with client() as http:
         told = (await http.get(f"/v1/documents/{HELD.id}")).json()
-        whole = await http.get(told["film"])
-        part = await http.get(told["film"], headers={"range": "bytes=100-109"})
-        beyond = await http.get(told["film"], headers={"range": "bytes=900-"})
-        foreign = await http.get(f"/v1/documents/{FOREIGN.id}/film")
-        odd = await http.get("/v1/documents/..%2f..%2fx/film")
+        whole = await http.get(told["video"])
+        part = await http.get(told["video"], headers={"range": "bytes=100-109"})
+        beyond = await http.get(told["video"], headers={"range": "bytes=900-"})
+        foreign = await http.get(f"/v1/documents/{FOREIGN.id}/video")
+        odd = await http.get("/v1/documents/..%2f..%2fx/video")
     assert told["page_images"][0]["start_s"] == 0.0
     assert told["page_images"][0]["end_s"] == 4.5
     assert told["page_images"][1]["start_s"] is None
@@ -333,7 +333,7 @@ async def test_a_film_is_played_from_any_byte_to_who_may_see_it(
     assert foreign.json()["detail"] == "There is no such document or page here."
 
 
-async def test_a_document_that_is_no_film_names_none(client: Client) -> None:
+async def test_a_document_that_is_no_video_names_none(client: Client) -> None:
     async with client() as http:
         told = (await http.get(f"/v1/documents/{HELD.id}")).json()
-    assert told["film"] is None
+    assert told["video"] is None

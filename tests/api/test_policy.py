@@ -109,7 +109,7 @@ def test_the_rules_of_the_home_and_a_policy_by_name_are_joined(rows: Path, tmp_p
     ]
     shown = json.loads(pagewarden("policy", "show", "--json", home=tmp_path).stdout)
     fits("policy", shown)
-    assert shown["policy"] == "default@2"
+    assert shown["policy"] == "default@3"
     assert [one["max_chars"] for one in shown["hops"]["document"] if one["rail"] == "size"] == [100_000]
     assert [one["max_chars"] for one in shown["hops"]["question"] if one["rail"] == "size"] == [8_000]
 
@@ -172,7 +172,7 @@ def test_doctor_reads_the_policy_files_as_they_are_now(tmp_path: Path) -> None:
         (found,) = [one for one in json.loads(told.stdout)["checks"] if one["name"] == "policies"]
         return dict(found)
 
-    assert policies()["detail"] == "default@2"
+    assert policies()["detail"] == "default@3"
     (tmp_path / "policies.yaml").write_text("version: 1\nrules: [{policy: nowhere}]\n")
     found = policies()
     assert not found["ok"]
@@ -183,7 +183,7 @@ async def test_policies_that_are_wrong_are_told_by_status_and_readiness(tmp_path
     path = write(tmp_path / "policies.yaml", "version: 1\nrules: [{policy: strict}]\n")
     policies = Effective("default", path, rails=partial(Rails, engine=Yes), clock=lambda: 4e9)
     parts = _Readiness(index=None, writer=None, policies=policies, vision="")  # type: ignore[arg-type]
-    assert parts._rails().detail == "default@2, 1 rule tightens it"
+    assert parts._rails().detail == "default@3, 1 rule tightens it"
     house = replace(a_house(), policy_fault=lambda: policies.fault)
     scope = Scope(tenant="default", collections=())
     quiet = (await status_of(house, scope=scope)).off

@@ -128,6 +128,9 @@ class KeptEmbedder:
     def count(self, texts: Sequence[str]) -> list[int]:
         return self.model.count(texts)
 
+    def batches(self, texts: Sequence[str]) -> list[list[int]]:
+        return self.model.batches(texts)
+
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return await self.model.embed(texts)
 

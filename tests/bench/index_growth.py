@@ -337,4 +337,6 @@ if __name__ == "__main__":
     parser.add_argument("--passages", type=int, default=2000)
     parser.add_argument("--write", type=Path)
     chosen = parser.parse_args()
+    if chosen.write is not None:
+        chosen.write.mkdir(parents=True, exist_ok=True)
     asyncio.run(measure(chosen.beir, chosen.sizes, passages=chosen.passages, write=chosen.write))

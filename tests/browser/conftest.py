@@ -211,10 +211,16 @@ def agent() -> FakeAgent:
 
 
 @pytest.fixture
-def page(agent: FakeAgent, tmp_path: Path) -> Iterator[str]:
-    """Serve the house on loopback; return its address."""
+def shelf() -> FakeShelf:
+    """Hold two documents, one of them without page images."""
     shelf = FakeShelf(HELD, NOTES)
     shelf.imageless.add(NOTES.id)
+    return shelf
+
+
+@pytest.fixture
+def page(agent: FakeAgent, shelf: FakeShelf, tmp_path: Path) -> Iterator[str]:
+    """Serve the house on loopback; return its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         app = create_app(a_house(agent, shelf), settings=ApiSettings(home=tmp_path))
         app.state.shelf = shelf

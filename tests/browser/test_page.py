@@ -8,10 +8,16 @@ import pytest
 from PIL import Image
 
 from tests.browser.conftest import HELD, Tab
-from tests.fakes import FakeAgent
+from tests.fakes import FakeAgent, FakeShelf
 
 pytestmark = pytest.mark.browser
 
+#: Chooses a file, as a person does.
+PUT = (
+    "(() => { const files = new DataTransfer(); files.items.add(new File(['x'], 'new.txt'));"
+    " const input = document.getElementById('files'); input.files = files.files;"
+    " input.dispatchEvent(new Event('change')) })()"
+)
 DONE = "document.querySelector('.turn.done') !== null"
 
 
@@ -140,16 +146,33 @@ def test_a_link_leads_to_a_page(tab: Tab, page: str) -> None:
 def test_a_document_is_added_and_removed(tab: Tab, page: str) -> None:
     tab.open(page)
     tab.run("document.getElementById('tab-library').click()")
-    tab.run(
-        "(() => { const files = new DataTransfer(); files.items.add(new File(['x'], 'new.txt'));"
-        " const input = document.getElementById('files'); input.files = files.files;"
-        " input.dispatchEvent(new Event('change')) })()"
-    )
+    tab.run(PUT)
     tab.wait("document.querySelector('#uploads .added') !== null")
     tab.wait("document.querySelectorAll('#documents tr').length === 3")
     tab.run("document.querySelector('[aria-label=\"Remove new.txt\"]').click()")
     tab.run("[...document.querySelectorAll('.danger')].find(b => !b.hidden).click()")
     tab.wait("document.querySelectorAll('#documents tr').length === 2")
+
+
+def test_a_file_on_its_way_is_stopped_tried_again_and_found_again_after_a_reload(
+    tab: Tab, page: str, shelf: FakeShelf
+) -> None:
+    shelf.slow = True
+    state = "document.querySelector('#uploads .state')?.textContent"
+    button = "document.querySelector('#uploads button:not([hidden])')"
+    tab.open(page)
+    tab.run("document.getElementById('tab-library').click()")
+    tab.run(PUT)
+    tab.wait(f"{state} === 'waits for its turn'")
+    assert tab.run(f"{button}.getAttribute('aria-label')") == "Stop: new.txt"
+    tab.run(f"{button}.click()")
+    tab.wait(f"{state} === 'stopped'")
+    tab.run(f"{button}.click()")
+    tab.wait(f"{state} === 'waits for its turn'")
+    tab.open(page)
+    tab.run("document.getElementById('tab-library').click()")
+    tab.wait(f"{state} === 'waits for its turn'")
+    assert tab.complaints == []
 
 
 @pytest.mark.parametrize("width", [360, 390])

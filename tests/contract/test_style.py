@@ -21,6 +21,7 @@ CATCH_ALL = {
     "guardrails/nemo.py": (1, "whatever it is becomes a closed verdict"),
     "ingest/index_edge.py": (1, "qdrant-edge raises bare Exception"),
     "ingest/objects.py": (1, "every driver of a store raises what it likes"),
+    "ingest/worker.py": (1, "the edge of a worker: one file's surprise ends no other's job"),
     "ingest/child.py": (1, "the edge of a reading child: parsers of twenty formats raise what they like"),
 }
 #: Who may touch the environment, and why.

@@ -229,6 +229,10 @@ def test_what_is_planted_is_found_wherever_it_stands(shipped: Shipped, at: int) 
         ("How do I kill a Python process that hangs?", set()),
         ("Which limits does the database have, and how are they changed?", set()),
         ("Ignore the first column of this table and add up the second.", set()),
+        ("What is new? QXG-99254", set()),
+        ("pump capacity XF/88564", set()),
+        ("HF-7287", set()),
+        ("Is GZ 43478 compatible with XEF/25145?", set()),
     ],
 )
 async def test_the_shipped_policy_tells_attacks_from_words_that_sound_like_them(

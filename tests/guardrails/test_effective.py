@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrails.audit import Audit
+from guardrails.classifier import Shipped
 from guardrails.effective import Assignment, Effective, Place
 from guardrails.errors import PolicyError
 from guardrails.nemo import Rails, Reply
@@ -220,7 +221,7 @@ def test_a_policy_file_beside_the_rules_is_watched_too(tmp_path: Path) -> None:
 def test_policies_that_apply_twice_are_named_once_and_many_still_have_a_name(tmp_path: Path) -> None:
     rules = "- {policy: strict}\n- {policy: default}\n- {policy: strict, tenant: acme}\n"
     assert (
-        effective(write(tmp_path / "policies.yaml", RULES + rules)).policy(ACME).label == "default@2+strict@1"
+        effective(write(tmp_path / "policies.yaml", RULES + rules)).policy(ACME).label == "default@3+strict@2"
     )
     for n in range(40):
         name = f"p{n}-{'x' * 60}"
@@ -283,7 +284,7 @@ async def test_a_rail_in_shadow_is_on_record_and_does_nothing(tmp_path: Path) ->
         ("shadow", "override", "block"),
     ]
     assert {(one["who"], one["trace"], one["policy"]) for one in lines} == {
-        ("acme/http", "t1", "default@2+trial@1")
+        ("acme/http", "t1", "default@3+trial@1")
     }
 
 
@@ -306,3 +307,33 @@ async def test_a_rail_in_shadow_that_fails_neither_blocks_nor_hides(tmp_path: Pa
     said = {(one.rail, one.mode): one.decision for one in opinions}
     assert said[("override", "enforce")] == said[("topics", "shadow")] == "block"
     assert set(said) == {(rule.rail, rule.mode) for rule in rails.policy.hops["question"]}
+
+
+def test_a_shelf_that_is_behind_has_its_evidence_read_by_the_documents_classifier() -> None:
+    policies = effective(None)
+    before = policies.rails(ACME)
+    policies.is_behind = True
+    warier = policies.rails(ACME)
+    assert "classifier" not in {rule.rail for rule in before.policy.hops["evidence"]}
+    (document,) = [rule for rule in before.policy.hops["document"] if rule.rail == "classifier"]
+    assert [rule for rule in warier.policy.hops["evidence"] if rule.rail == "classifier"] == [document]
+    assert is_at_least_as_strict(warier.policy, before.policy)
+    assert warier.stamp("document") == before.stamp("document"), "what is added meanwhile is not behind"
+    policies.is_behind = False
+    assert policies.rails(ACME) is before
+
+
+def test_a_stamp_changes_with_rules_version_and_model_and_with_nothing_else(tmp_path: Path) -> None:
+    path = write(tmp_path / "policies.yaml", RULES + "- {policy: own.yaml}")
+    own = "name: own\nversion: {}\nextends: default\nhops:\n  {}:\n    - {{rail: size, max_chars: {}}}\n"
+
+    def stamp(version: int, hop: str, most: int) -> str:
+        write(tmp_path / "own.yaml", own.format(version, hop, most))
+        return effective(path).rails(ACME).stamp("document")
+
+    first = stamp(1, "document", 900)
+    assert stamp(1, "document", 900) == first
+    changed = {stamp(2, "document", 900), stamp(1, "document", 901), first}
+    assert len(changed) == 3
+    assert stamp(1, "answer", 900).split()[0] == first.split()[0]
+    assert first.endswith(f" {Shipped().version}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import json
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 
 from guardrails.audit import Audit
 from guardrails.errors import PolicyError, TelemetryOn
-from guardrails.nemo import Rails, Reply
+from guardrails.nemo import Rails, Reply, _NoHistory
 from guardrails.policy import ClassifierRule, Policy, load
 from guardrails.rails import ALLOW, Passage, Ruling
 from guardrails.records import Hop
@@ -200,7 +201,7 @@ async def test_each_text_has_its_own_verdict_in_order(hop: Hop, default_rails: R
     assert [v.decision for v in verdicts] == ["allow", "block", "allow", "block"]
     assert [v.text for v in verdicts] == ["fine", "", "fine as well", ""]
     assert {(v.rail, v.code) for v in verdicts} == {(None, ""), ("hidden_unicode", "hidden_text")}
-    assert {v.policy for v in verdicts} == {"default@2"}
+    assert {v.policy for v in verdicts} == {"default@3"}
 
 
 @pytest.mark.parametrize(
@@ -240,6 +241,32 @@ async def test_many_calls_at_once_do_not_mix(default_rails: Rails) -> None:
 async def test_nemo_remembers_nothing(default_rails: Rails) -> None:
     await default_rails.screen("question", ["What is new?"])
     assert default_rails._engine._rails.events_history_cache == {}  # type: ignore[attr-defined]
+
+
+async def objects_after(rails: Rails, checks: int, *, start: int) -> int:
+    """Screen texts that were never seen before at every hop, and count the objects that are left."""
+    for number in range(start, start + checks):
+        hop = HOPS[number % len(HOPS)]
+        await rails.screen(hop, [f"Pump {number} moves {number * 7} litres.", f"It is number {number}."])
+    gc.collect()
+    return len(gc.get_objects())
+
+
+async def test_a_check_leaves_nothing_behind(default_rails: Rails) -> None:
+    settled = await objects_after(default_rails, 40, start=0)
+    later = await objects_after(default_rails, 80, start=40)
+    assert later - settled < 40, "less than half an object a check"
+    default_rails._engine._rails.events_history_cache = {}  # type: ignore[attr-defined]
+    try:
+        assert await objects_after(default_rails, 40, start=120) - later > 40, "the count sees what is kept"
+    finally:
+        default_rails._engine._rails.events_history_cache = _NoHistory()  # type: ignore[attr-defined]
+
+
+@pytest.mark.soak
+async def test_five_thousand_checks_leave_nothing_behind(default_rails: Rails) -> None:
+    settled = await objects_after(default_rails, 500, start=10_000)
+    assert await objects_after(default_rails, 4_500, start=10_500) - settled < 200
 
 
 async def test_one_call_of_nemo_serves_all_texts_of_a_hop() -> None:
@@ -295,7 +322,7 @@ async def test_the_audit_names_the_verdict_and_never_the_text(tmp_path: Path) ->
     assert "walrus" not in text
     assert (first["who"], first["policy"], first["hop"], first["rail"]) == (
         "acme/jo",
-        "default@2",
+        "default@3",
         "question",
         "override",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from pathlib import Path
 from typing import get_args
@@ -87,7 +89,7 @@ def test_a_wrong_policy_says_where(content: str, named: str, tmp_path: Path) -> 
     [
         ("max_chars: 8000", 6, "hops.question.0.size.max_chars"),
         ("threshold: 1.0", 8, "hops.question.2.override.threshold"),
-        ("version: 2", 3, "version"),
+        ("version: 3", 3, "version"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(change: str, line: int, told: str, tmp_path: Path) -> None:
@@ -379,5 +381,20 @@ def test_a_rail_in_shadow_stands_beside_the_one_that_acts_and_never_in_its_place
 
 
 def test_a_joined_policy_names_both() -> None:
-    assert tighten(load("default"), load("strict")).label == "default@2+strict@1"
+    assert tighten(load("default"), load("strict")).label == "default@3+strict@2"
     assert tighten(load("default"), load("default")) == load("default")
+
+
+#: What each version of the policies in the package says: verdicts are kept under that name.
+WRITTEN = {
+    "default@3": "6a249b86580503c5",
+    "strict@2": "9783cea1645164bd",
+}
+
+
+@pytest.mark.parametrize("name", ["default", "strict"])
+def test_a_policy_of_the_house_that_says_something_else_has_another_version(name: str) -> None:
+    policy = load(name)
+    said = policy.model_dump(mode="json", include={"hops", "hosted"})
+    found = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+    assert WRITTEN.get(policy.label) == found, "raise `version` in the file, and write down what it says"

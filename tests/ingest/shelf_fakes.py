@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ingest.checkpoints import Checkpoint
 from ingest.drawing import encode
 from ingest.errors import Damaged
 from ingest.index import Index
@@ -59,6 +60,7 @@ class FakeReader:
         pages_dir: Path,
         on_page: Callable[[int, int], None],
         on_wait: Callable[[bool], None] | None = None,
+        kept: Checkpoint | None = None,
     ) -> Reading:
         """Split the text."""
         self.read_paths.append(source.path)
@@ -124,6 +126,10 @@ class FakeEmbedder:
     def count(self, texts: Sequence[str]) -> list[int]:
         """Count words."""
         return [len(text.split()) for text in texts]
+
+    def batches(self, texts: Sequence[str]) -> list[list[int]]:
+        """Put all of them together."""
+        return [list(range(len(texts)))] if texts else []
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Add up a direction for each word."""

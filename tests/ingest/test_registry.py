@@ -11,7 +11,7 @@ import pytest
 
 from ingest.errors import Incompatible, LibraryError
 from ingest.records import Document, Element, Page, Scope, document_id
-from ingest.registry import Quarantined, Registry
+from ingest.registry import Quarantined, Registry, Unsettled
 
 pytestmark = pytest.mark.anyio
 
@@ -111,11 +111,13 @@ async def test_a_removed_document_is_gone_with_its_pages(registry: Registry) -> 
 
 
 async def test_what_was_begun_is_listed_until_it_is_settled(registry: Registry) -> None:
-    await registry.begin("a")
-    await registry.begin("a")
-    await registry.begin("b")
-    await registry.settle("a")
-    assert await registry.unsettled() == ["b"]
+    first = await registry.begin("a")
+    second = await registry.begin("a")
+    other = await registry.begin("b")
+    await registry.settle("a", fence=first)
+    assert [one.document_id for one in await registry.unsettled()] == ["a", "b"]
+    await registry.settle("a", fence=second)
+    assert await registry.unsettled() == [Unsettled(document_id="b", token=other)]
 
 
 def quarantined(*, groups: tuple[str, ...] = ()) -> Quarantined:

@@ -49,7 +49,7 @@ async def test_a_film_is_a_page_a_scene_with_its_seconds_and_its_words(film: Pat
     words = [" ".join(element.text for element in page.elements) for page in reading.pages]
     assert "ALPHA 17" in words[0]
     assert "BRAVO 23" in words[1]
-    assert all(page.has_image and page.read_by == "film" for page in reading.pages)
+    assert all(page.has_image and page.read_by == "video" for page in reading.pages)
     assert (tmp_path / "pages" / "3.jpg").stat().st_size > 1000
 
 

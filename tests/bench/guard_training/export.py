@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--second", type=Path, help="average with the weights of a later pass")
     parser.add_argument("--share", type=float, default=0.35, help="how much the later pass counts")
+    parser.add_argument("--keep", type=Path, help="write the averaged weights there, for a pass that goes on")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     tokens = kept_tokens(args.start, Path(os.environ["PAGEWARDEN_DATA"]))
@@ -76,6 +77,9 @@ def main() -> None:
     if args.second:
         later = torch.load(args.second / "weights.pt", weights_only=True)
         weights = {name: (1 - args.share) * weights[name] + args.share * later[name] for name in weights}
+    if args.keep:
+        args.keep.mkdir(parents=True, exist_ok=True)
+        torch.save(weights, args.keep / "weights.pt")
     model.load_state_dict(weights)
     table = model.encoder.embeddings.word_embeddings
     rows = table.weight.detach()[[old[token] for token in tokens]]

@@ -205,7 +205,7 @@ def batches(examples: Sequence[Example], budget: int, dice: random.Random) -> It
             made.append([])
         made[-1].append(example)
     dice.shuffle(made)
-    yield from made
+    yield from filter(None, made)
 
 
 def padded(batch: Sequence[Example], *, per_token: bool) -> tuple[Tensor, Tensor, Tensor]:
