@@ -35,7 +35,7 @@ from ingest.structure import Block, finish
 from ingest.watching import MOST_PICTURES, Shot, Watcher
 
 #: Goes into the ids of a film's chunks: raise it whenever the same film would be read differently.
-VERSION = "film-2"
+VERSION = "film-3"
 
 T = TypeVar("T")
 #: Stands for a scene in which nothing is written and that no model watched: it is found by its film's name,

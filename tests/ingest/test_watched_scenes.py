@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from ingest import video
@@ -17,7 +16,7 @@ from ingest.settings import IngestSettings
 from ingest.sources import open_source
 from ingest.watching import MOST_PICTURES, Shot, Watcher
 from tests.fakes import FakeModel
-from tests.ingest.films import pattern, slide, write_film
+from tests.ingest.films import moving, pattern, slide, write_film
 
 pytestmark = pytest.mark.anyio
 MP4 = "video/mp4"
@@ -120,16 +119,3 @@ def test_of_too_many_frames_the_first_and_the_last_are_among_those_kept() -> Non
     assert spread([0, 5], most=4) == [0, 5]
     assert spread([0, 5], most=1) == [0]
     assert changing([]) == []
-
-
-def moving(kind: str, *, seconds: int) -> list[tuple[np.ndarray[tuple[int, ...], np.dtype[np.uint8]], float]]:
-    """Draw a still slide, a face whose mouth opens now and then, or a picture that moves as a whole."""
-    scenes = []
-    for step in range(seconds * 10):
-        picture = np.array(pattern(3, size=(320, 180)))
-        if kind == "talking" and step // 10 % 2:
-            picture[90:150, 140:200] = 0
-        if kind == "action":
-            picture = np.roll(picture, step * 8, axis=1)
-        scenes.append((picture, 0.1))
-    return scenes
