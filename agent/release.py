@@ -26,6 +26,15 @@ ABSTENTIONS = {
     "budget": "The time for this question ran out before a sentence could be checked.",
 }
 
+#: The same in a few words, for the last step.
+_ENDED = {
+    "no_evidence": "no evidence was found",
+    "conflicting_evidence": "the documents contradict each other",
+    "cannot_see": "it may stand in a picture that nobody here can look at",
+    "empty_library": "the library is empty",
+    "budget": "the time ran out",
+}
+
 
 async def release(state: State, runtime: Runtime[Run]) -> State:
     """Number the sentence's citations in order of first use, and tell it; what is gone meanwhile is none."""
@@ -58,14 +67,20 @@ async def conclude(state: State, runtime: Runtime[Run]) -> State:
     answer = answer_of(state, run, steps=())
     stood, lost = len(answer.sentences), answer.dropped
     if answer.kind == "answer":
-        told = f"Wrote {stood + lost} sentences: {stood} stand on evidence" + (
-            f", {lost} dropped" if lost else ""
-        )
+        told = f"{_sentences(stood)} on evidence" + (f", {lost} dropped" if lost else "")
+    elif answer.kind == "refusal":
+        told = f"No answer: a rail said no ({answer.reason})"
     else:
-        told = f"No answer: {answer.reason}" + (f", {lost} sentences dropped" if lost else "")
+        told = f"No answer: {_ENDED.get(answer.reason or '', answer.reason)}" + (
+            f", {_sentences(lost)} dropped" if lost else ""
+        )
     if answer.kind == "refusal":
         return {"told": told}
     return {"turns": turns_of(state, answer), "told": told}
+
+
+def _sentences(many: int) -> str:
+    return "1 sentence" if many == 1 else f"{many} sentences"
 
 
 def turns_of(state: State, answer: Answer) -> list[StoredTurn]:

@@ -261,11 +261,13 @@ async def test_without_a_model_the_documents_own_words_answer() -> None:
     answer = await an_agent(library=library).answer(a_question("How many people does it employ?"))
     assert (answer.kind, answer.written_by) == ("answer", "quotes")
     assert "It employs 240 people." in answer.text
+    assert answer.steps[-1].label == "1 sentence on evidence"
 
 
 async def test_without_a_model_an_unanswerable_question_abstains() -> None:
     answer = await an_agent().answer(a_question("Who chairs the supervisory board of Gotham Rail?"))
     assert (answer.kind, answer.reason) == ("abstention", "no_evidence")
+    assert answer.steps[-1].label == "No answer: no evidence was found, 1 sentence dropped"
 
 
 async def test_a_picture_that_nobody_can_see_is_named_as_the_reason() -> None:
