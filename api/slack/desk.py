@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 #: Between two looks into the book when nothing arrives here: another process may have left something.
 _IDLE_S = 0.5
 _SWEEP_S = 3600.0
+#: Before the book is tried again that could not be written.
+_FAULT_S = 1.0
 #: Further tries where Slack itself does not answer: an hour or so.
 _PATIENCE = 60
 Branches = Callable[[str], Awaitable[Branch]]
@@ -54,21 +57,32 @@ class Desk:
             for _ in range(self._settings.at_once):
                 group.start_soon(self._work)
             while True:
-                await self._book.sweep(keep_days=self._settings.keep_days)
+                await self._despite_faults(lambda: self._book.sweep(keep_days=self._settings.keep_days))
                 await anyio.sleep(_SWEEP_S)
 
     async def _work(self) -> None:
         while True:
-            news = self._news
-            errand = await self._book.claim(
-                self._owner, lease_s=self._settings.lease_s, per_workspace=self._settings.per_workspace
-            )
-            if errand is None:
-                with anyio.move_on_after(_IDLE_S):
-                    await news.wait()
-                continue
-            await self._see_to(errand)
-            self.wake()
+            await self._despite_faults(self._next)
+
+    async def _despite_faults(self, act: Callable[[], Awaitable[None]]) -> None:
+        # A full disk is no reason to end: what was claimed is claimed again when its lease has run out.
+        try:
+            await act()
+        except sqlite3.Error:
+            logger.exception("the book of questions cannot be written")
+            await anyio.sleep(_FAULT_S)
+
+    async def _next(self) -> None:
+        news = self._news
+        errand = await self._book.claim(
+            self._owner, lease_s=self._settings.lease_s, per_workspace=self._settings.per_workspace
+        )
+        if errand is None:
+            with anyio.move_on_after(_IDLE_S):
+                await news.wait()
+            return
+        await self._see_to(errand)
+        self.wake()
 
     async def _see_to(self, errand: Errand) -> None:
         course = Course(errand=errand)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -39,7 +40,10 @@ class SlackDoor:
             return Part(
                 name="slack", ok=False, detail="the socket to Slack is down; it connects again by itself"
             )
-        waiting = await self.book.open_errands()
+        try:
+            waiting = await self.book.open_errands()
+        except sqlite3.Error as error:
+            return Part(name="slack", ok=False, detail=f"the book of questions cannot be read: {error}")
         fault = f"; {self.directory.fault}" if self.directory.fault else ""
         return Part(name="slack", ok=True, detail=f"{waiting} questions open{fault}")
 

@@ -32,6 +32,8 @@ RATES: Mapping[str, int] = MappingProxyType(
 )
 #: Of every method that is not named.
 OTHERS = 50
+#: Below it a clock need not move at all.
+_TICK_S = 0.001
 
 
 class Pace:
@@ -54,7 +56,7 @@ class Pace:
         while (wait_s := self._take(method)) > 0:
             if not patient:
                 raise Busy(f"It is not yet time for another {method}.", retry_after_s=wait_s)
-            await self._sleep(wait_s)
+            await self._sleep(max(wait_s, _TICK_S))
 
     def silence(self, method: str, *, for_s: float) -> None:
         """Send nothing to a method for a while."""

@@ -23,6 +23,8 @@ from api.slack.words import say
 ANSWER, NOTE = "pagewarden_answer", "pagewarden_note"
 #: Slack's words for a message that is not there to be changed.
 _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+#: Slack's word for a message that somebody is still streaming.
+_STREAMED = "streaming_state_conflict"
 _NO_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "invalid_arguments"})
 _TRIES = 4
 
@@ -220,6 +222,10 @@ class Live:
                     raise
                 await anyio.sleep(self._pace_s)
             except SlackError as error:
+                if error.word == _STREAMED and left:
+                    # Whoever had this message before us streamed it.
+                    await self._end_stream()
+                    continue
                 if error.word not in _GONE:
                     raise
                 await self._post(letter)

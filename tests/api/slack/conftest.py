@@ -65,11 +65,16 @@ def bot(slack: FakeSlack, agent: FakeAgent, shelf: FakeShelf, home: Path) -> Bot
     async def make(
         *, house: Any = None, public_url: str | None = None, **given: Any
     ) -> AsyncIterator[SlackDoor]:
-        fast: dict[str, Any] = {"pace_s": 0.01, "rate": 1000, "lease_s": 5.0, "crops": 0}
+        fast: dict[str, Any] = {
+            "pace_s": 0.01,
+            "rate": 1000,
+            "lease_s": 5.0,
+            "crops": 0,
+            "signing_secret": SECRET,
+        }
         settings = SlackSettings(
             bot_token=BOT_TOKEN,
             app_token=APP_TOKEN,
-            signing_secret=SECRET,
             api_url=f"{slack.base}/api/",
             **(fast | given),
         )
