@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -41,6 +42,7 @@ class ReadingAgent(FakeAgent):
         """Tell what every readable document says."""
         self.asked.append(question)
         for event in telling(self._answer(await self.shelf.documents(scope=question.scope))):
+            await anyio.sleep(self.pause_s)
             yield event
 
     async def search(self, query: str, *, scope: Scope, limit: int, channel: str = "") -> SearchResult:
