@@ -198,11 +198,8 @@ class Keys:
 
     def _insert(self, connection: sqlite3.Connection, key: Key, *, replaces: str = "") -> str:
         now = self._clock()
-        same = [
-            k
-            for k in map(_key, connection.execute(f"SELECT {_KEY}, 0 FROM keys WHERE name = ?", (key.name,)))
-        ]
-        if any(one.works(now) and one.id != replaces for one in same):
+        same = connection.execute(f"SELECT {_KEY}, 0 FROM keys WHERE name = ?", (key.name,))
+        if any(one.works(now) and one.id != replaces for one in map(_key, same)):
             raise BadRequest(f"There is a key named '{key.name}' already: rotate it, or choose another name.")
         token = f"{PREFIX}{key.id}_{secrets.token_urlsafe(32)}"
         told = {f.name: getattr(key.allowance, f.name) for f in fields(Allowance)}

@@ -367,64 +367,46 @@ some_documents = st.lists(
 )
 
 
-@settings(
+#: People of all kinds, some of them in a channel, and documents with readers of all kinds.
+any_channel = given(
+    people=st.lists(some_people, min_size=6, max_size=6),
+    inside=st.sets(st.integers(0, 5), min_size=1),
+    base=st.none() | some_rights,
+    documents=some_documents,
+    private=st.booleans(),
+    stream=st.booleans(),
+)
+few = settings(
     max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(
-    people=st.lists(some_people, min_size=6, max_size=6),
-    inside=st.sets(st.integers(0, 5), min_size=1),
-    base=st.none() | some_rights,
-    documents=some_documents,
-    private=st.booleans(),
-    stream=st.booleans(),
-)
+
+
+@few
+@any_channel
 async def test_no_word_crop_or_title_of_what_a_member_may_not_see_is_in_the_channel(
-    tmp_path: Path,
-    people: list[Any],
-    inside: set[int],
-    base: Any,
-    documents: list[Any],
-    private: bool,
-    stream: bool,
+    tmp_path: Path, **drawn: Any
 ) -> None:
-    await the_audience_holds(tmp_path, people, inside, base, documents, private=private, stream=stream)
+    await the_audience_holds(tmp_path, **drawn)
 
 
 @pytest.mark.soak
-@settings(
-    max_examples=1000,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(
-    people=st.lists(some_people, min_size=6, max_size=6),
-    inside=st.sets(st.integers(0, 5), min_size=1),
-    base=st.none() | some_rights,
-    documents=some_documents,
-    private=st.booleans(),
-    stream=st.booleans(),
-)
+@settings(few, max_examples=1000)
+@any_channel
 async def test_no_word_crop_or_title_of_what_a_member_may_not_see_is_in_the_channel_a_thousand_times(
-    tmp_path: Path,
-    people: list[Any],
-    inside: set[int],
-    base: Any,
-    documents: list[Any],
-    private: bool,
-    stream: bool,
+    tmp_path: Path, **drawn: Any
 ) -> None:
-    await the_audience_holds(tmp_path, people, inside, base, documents, private=private, stream=stream)
+    await the_audience_holds(tmp_path, **drawn)
 
 
 async def the_audience_holds(
     tmp_path: Path,
+    *,
     people: list[Any],
     inside: set[int],
     base: Any,
     documents: list[Any],
-    *,
     private: bool,
     stream: bool,
 ) -> None:
