@@ -11,14 +11,14 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import anyio.to_thread
 
 from ingest.errors import Incompatible, LibraryError
+from ingest.sqlite_files import WAIT_S, make, transaction, version_of
 
 T = TypeVar("T")
-_WAIT_S = 10.0
 
 
 class Store:
@@ -32,57 +32,39 @@ class Store:
         """Look, without making a file where there is none. Raises LibraryError."""
         if not self.path.exists():
             return otherwise
-        return await anyio.to_thread.run_sync(self._alone, call, "BEGIN")
+        return await anyio.to_thread.run_sync(self._alone, call, "DEFERRED")
 
     async def write(self, call: Callable[[sqlite3.Connection], T]) -> T:
         """Do something in one transaction. Raises LibraryError, and what `call` raises."""
-        return await anyio.to_thread.run_sync(self._alone, call, "BEGIN IMMEDIATE")
+        return await anyio.to_thread.run_sync(self._alone, call, "IMMEDIATE")
 
-    def _alone(self, call: Callable[[sqlite3.Connection], T], begin: str) -> T:
+    def _alone(self, call: Callable[[sqlite3.Connection], T], kind: Literal["DEFERRED", "IMMEDIATE"]) -> T:
         try:
-            with self._opened(begin) as connection:
+            with self._opened() as connection, transaction(connection, kind):
                 return call(connection)
         except sqlite3.Error as error:
             raise LibraryError(f"{self.path.name} failed ({error}): restore it, or move it away.") from error
 
     @contextmanager
-    def _opened(self, begin: str) -> Iterator[sqlite3.Connection]:
+    def _opened(self) -> Iterator[sqlite3.Connection]:
         if not self.path.exists():
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
+        connection = sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
         try:
             connection.execute("PRAGMA synchronous = NORMAL")
             self._make_or_check(connection)
-            connection.execute(begin)
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+            yield connection
         finally:
             connection.close()
 
     def _make_or_check(self, connection: sqlite3.Connection) -> None:
-        """Make the tables of a new file; two processes may try at once, hence the lock before the look."""
-        found = _version(connection)
+        found = version_of(connection)
         if found == 0:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                if _version(connection) == 0:
-                    for statement in filter(str.strip, self._tables.split(";")):
-                        connection.execute(statement)
-                    connection.execute(f"PRAGMA user_version = {self._version}")
-            finally:
-                connection.execute("COMMIT")
-        elif found != self._version:
+            found = make(connection, self._tables, version=self._version)
+        if found != self._version:
             raise Incompatible(
                 f"{self.path.name} is of version {found}, this program reads {self._version}: "
                 "use the program that made it."
             )
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])

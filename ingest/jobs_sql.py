@@ -23,6 +23,7 @@ from anyio import CapacityLimiter
 
 from ingest.errors import Incompatible, KeyReused, LibraryError
 from ingest.jobs import ACTIVE, RUNNING, SETTLED, USUAL, Job, JobState, NewJob, Progress, Retry, Settlement
+from ingest.sqlite_files import connect, make, transaction
 
 T = TypeVar("T")
 Row = Sequence[object]
@@ -52,7 +53,6 @@ _COLUMNS = tuple(field.name for field in fields(Job))
 _JOB = ", ".join(_COLUMNS)
 #: A megabyte stands behind what comes a second after it; nothing stands back longer than that.
 _BYTES_A_SECOND, _LONGEST_BACK_S = 1_000_000, 600.0
-_WAIT_S = 10.0
 
 
 def _among(states: Sequence[str]) -> str:
@@ -499,6 +499,10 @@ def _job(row: Row) -> Job:
     return Job(**values | odd)  # type: ignore[arg-type]
 
 
+#: Of one file alone: what its last tick was.
+_TICKS = "CREATE TABLE ticks (last BIGINT NOT NULL); INSERT INTO ticks VALUES (0)"
+
+
 class SqliteDatabase:
     """The tables in one file."""
 
@@ -513,31 +517,26 @@ class SqliteDatabase:
     def open(cls, path: Path | str, *, clock: Callable[[], float] = time.time) -> SqliteDatabase:
         """Open the file `path`, or make it. Raises Incompatible for another version's."""
         try:
-            connection = sqlite3.connect(
-                path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=128
-            )
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            _make_or_check(connection)
+            connection = connect(path)
+            version = make(connection, f"{TABLES};{_TICKS}", version=SCHEMA)
         except sqlite3.Error as error:
             raise LibraryError(f"The jobs do not open ({error}): restore or remove their file.") from error
+        if version != SCHEMA:
+            connection.close()
+            raise Incompatible(
+                f"The jobs are of version {version}, this program reads {SCHEMA}: "
+                "use the program that made them."
+            )
         return cls(connection, clock)
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in one transaction."""
         with self._turn:
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    result = work(_SqliteTransaction(self._connection, self._clock()))
-                    self._connection.execute("COMMIT")
-                except BaseException:
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
-                    raise
+                with transaction(self._connection):
+                    return work(_SqliteTransaction(self._connection, self._clock()))
             except sqlite3.Error as error:
                 raise LibraryError(f"The jobs' file failed: {error}") from error
-        return result
 
     def close(self) -> None:
         """Close the file."""
@@ -564,27 +563,6 @@ def next_tick(t: Transaction, now: float) -> int:
         ms=int(now * 1000),
     )
     return int(str(rows[0][0]))
-
-
-def _make_or_check(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            for statement in filter(str.strip, TABLES.split(";")):
-                connection.execute(statement)
-            connection.execute("CREATE TABLE ticks (last BIGINT NOT NULL)")
-            connection.execute("INSERT INTO ticks VALUES (0)")
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
-        elif version != SCHEMA:
-            raise Incompatible(
-                f"The jobs are of version {version}, this program reads {SCHEMA}: "
-                "use the program that made them."
-            )
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def open_jobs(path: Path, *, lease_s: float = 12.0, retry: Retry = USUAL) -> SqlJobs:

@@ -23,12 +23,12 @@ from anyio import CapacityLimiter
 
 from ingest.errors import Fenced, Incompatible, LibraryError
 from ingest.records import Document, Page, PageFlag, ReadBy, Scope
+from ingest.sqlite_files import connect, make, transaction
 
 T = TypeVar("T")
 
 #: Raise it with every change of the tables below.
 _SCHEMA = 4
-_WAIT_S = 10.0
 _TABLES = """
 CREATE TABLE documents (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, collection TEXT NOT NULL, groups TEXT NOT NULL,
@@ -135,15 +135,17 @@ class Registry:
         """Open the registry in the file `path`, or make it. Raises Incompatible for another version's."""
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            connection = sqlite3.connect(
-                path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=64
-            )
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            connection = connect(path)
             connection.execute("PRAGMA foreign_keys = ON")
-            _make_or_check(connection)
+            version = make(connection, _TABLES, version=_SCHEMA, upgrades=_UPGRADES)
         except sqlite3.Error as error:
             raise LibraryError(f"The registry does not open ({error}): restore {path.name}.") from error
+        if version != _SCHEMA:
+            connection.close()
+            raise Incompatible(
+                f"The registry is of version {version}, this program reads {_SCHEMA}: "
+                "use the program that made it, or add the documents to a new library."
+            )
         return cls(connection)
 
     async def begin(self, document_id: str, *, fence: int | None = None) -> int:
@@ -301,31 +303,6 @@ class Registry:
             raise LibraryError(f"The registry failed: {error}") from error
 
 
-def _make_or_check(connection: sqlite3.Connection) -> None:
-    """Make the tables of a new file; two processes may try at once, hence the lock before the look."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            for statement in filter(str.strip, _TABLES.split(";")):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {_SCHEMA}")
-        while version in _UPGRADES:
-            for statement in filter(str.strip, _UPGRADES[version].split(";")):
-                connection.execute(statement)
-            version += 1
-            connection.execute(f"PRAGMA user_version = {version}")
-        if version not in (0, _SCHEMA):
-            raise Incompatible(
-                f"The registry is of version {version}, this program reads {_SCHEMA}: "
-                "use the program that made it, or add the documents to a new library."
-            )
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-
-
 def _fenced(
     change: Callable[[sqlite3.Connection], T],
     document_id: str,
@@ -333,17 +310,10 @@ def _fenced(
     connection: sqlite3.Connection,
 ) -> T:
     """Make a change in one transaction with the look at the fence."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         if fence is not None:
             _check(connection, document_id, fence)
-        result = change(connection)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return result
+        return change(connection)
 
 
 def _check(connection: sqlite3.Connection, document_id: str, fence: int) -> None:

@@ -18,11 +18,11 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from ingest.errors import LibraryError
+from ingest.sqlite_files import connect
 
 T = TypeVar("T")
 #: Tenant and collection to what a verdict there would rest on now.
 Stamp = Callable[[str, str], str]
-_WAIT_S = 10.0
 _TABLE = """
 CREATE TABLE IF NOT EXISTS screenings (
     document_id TEXT PRIMARY KEY, revision TEXT NOT NULL, stamp TEXT NOT NULL, passages INTEGER NOT NULL,
@@ -57,9 +57,7 @@ class Screenings:
     def open(cls, path: Path, *, stamp: Stamp) -> Screenings:
         """Open the file, or make it; `stamp` names what a verdict rests on now. Raises LibraryError."""
         try:
-            connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            connection = connect(path)
             connection.execute(_TABLE)
         except sqlite3.Error as error:
             raise LibraryError(

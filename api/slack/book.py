@@ -22,10 +22,10 @@ from pydantic import TypeAdapter
 
 from api.slack.errors import LeaseLost, SlackError
 from api.slack.records import Asked, ChannelWishes, Cited, Errand, Pressed, Rating, Told, Wish
+from ingest.sqlite_files import connect, make, transaction
 
 T = TypeVar("T")
 _SCHEMA = 1
-_WAIT_S = 10.0
 #: A signature is remembered twice as long as Slack's own window.
 _SIGNATURES_S = 600.0
 _TABLES = """
@@ -101,17 +101,9 @@ class SqliteBook:
     def open(cls, path: Path, *, clock: Callable[[], float] = time.time) -> SqliteBook:
         """Open the book at `path`, or make it. Raises SlackError for another version's."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("BEGIN IMMEDIATE")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            for statement in _TABLES.split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {_SCHEMA}")
-        connection.execute("COMMIT")
-        if version not in (0, _SCHEMA):
+        connection = connect(path)
+        version = make(connection, _TABLES, version=_SCHEMA)
+        if version != _SCHEMA:
             connection.close()
             raise SlackError(f"{path.name} was made by another version of Pagewarden ({version}).")
         return cls(connection, clock=clock)
@@ -363,17 +355,11 @@ class SqliteBook:
         return await self._run(lambda: self._connection.execute(query, values).fetchall())
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        def transaction() -> T:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = work(self._connection)
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
-            return result
+        def whole() -> T:
+            with transaction(self._connection):
+                return work(self._connection)
 
-        return await self._run(transaction)
+        return await self._run(whole)
 
     async def _run(self, work: Callable[[], T]) -> T:
         # A transaction is never broken off half-way: it takes well under a millisecond.
