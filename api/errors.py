@@ -269,10 +269,16 @@ class Problem:
         }
 
 
-def problem_of(error: BaseException, *, request_id: str = "") -> Problem:
-    """Turn any error into what may be told: ours with their sentence, others with nothing of theirs."""
+def alone(error: BaseException) -> BaseException:
+    """Return the error inside groups of one; any other as it is."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
+    return error
+
+
+def problem_of(error: BaseException, *, request_id: str = "") -> Problem:
+    """Turn any error into what may be told: ours with their sentence, others with nothing of theirs."""
+    error = alone(error)
     if isinstance(error, Told):
         code = error.code if error.code in KINDS else "internal"
         return Problem(

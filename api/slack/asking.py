@@ -122,9 +122,6 @@ class Asking:
             if posted:
                 await self._on_posted(errand.key, posted)
 
-        async def on_posted(ts: str) -> None:
-            await self._on_posted(errand.key, ts)
-
         return Live(
             self._branch.workspace,
             asked,
@@ -133,7 +130,7 @@ class Asking:
             pace_s=self._branch.settings.pace_s,
             stream=self._branch.settings.stream,
             posted=posted,
-            on_posted=on_posted,
+            on_posted=self._on_posted,
         )
 
     async def _ask(self, course: Course, asked: Asked, scope: Scope, wishes: ChannelWishes) -> Answer | None:
@@ -171,7 +168,7 @@ class Asking:
             what = earlier.what
             if not isinstance(what, Asked) or earlier.key == errand.key or earlier.place >= errand.place:
                 continue
-            if (what.private and what.user != asked.user) or (what.private and not asked.private):
+            if what.private and (what.user != asked.user or not asked.private):
                 continue
             if earlier.told is None or not what.text:
                 continue

@@ -33,6 +33,11 @@ class Dress:
     #: Whether only the asker sees it.
     private: bool = False
 
+    @property
+    def most_chars(self) -> int:
+        """Characters that are shown before an answer is folded."""
+        return min(self.fold_chars, 400) if self.brief else self.fold_chars
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
@@ -71,11 +76,10 @@ def letter(told: Told, *, key: str, dress: Dress) -> Letter:
 
 def folded(told: Told, *, dress: Dress) -> tuple[int, str]:
     """Return how many sentences are shown at once, and the text of the rest."""
-    most = min(dress.fold_chars, 400) if dress.brief else dress.fold_chars
     length = 0
     for count, sentence in enumerate(told.sentences):
         length += len(_marked(sentence)) + 1
-        if count and length > most:
+        if count and length > dress.most_chars:
             return count, " ".join(map(_marked, told.sentences[count:]))
     return len(told.sentences), ""
 

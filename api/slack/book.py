@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -67,26 +67,6 @@ LIMIT 1
 _ASKED, _PRESSED = TypeAdapter(Asked), TypeAdapter(Pressed)
 _TOLD, _CITED = TypeAdapter(Told), TypeAdapter(tuple[Cited, ...])
 _WISHES = TypeAdapter(ChannelWishes)
-
-
-class Book(Protocol):
-    """Where errands are kept between their arrival and their end, for all processes together."""
-
-    async def take(self, errand: Errand) -> bool:
-        """Keep an errand; False where it is known already."""
-        ...
-
-    async def claim(self, owner: str, *, lease_s: float, per_workspace: int) -> Errand | None:
-        """Take the next errand; None where there is nothing to do now."""
-        ...
-
-    async def renew(self, key: str, owner: str, *, lease_s: float) -> Wish:
-        """Go on holding an errand; return what somebody wishes of it. Raises LeaseLost."""
-        ...
-
-    async def settle(self, errand: Errand, owner: str) -> None:
-        """Close an errand as it is given, unless its words have changed meanwhile. Raises LeaseLost."""
-        ...
 
 
 class SqliteBook:
@@ -149,8 +129,7 @@ class SqliteBook:
         await self._write(
             lambda db: db.execute(
                 "UPDATE errands SET wish = 'withdraw', attempts = 0, not_before = 0, "
-                "state = CASE state WHEN 'running' THEN 'running' "
-                "WHEN 'done' THEN 'waiting' WHEN 'waiting' THEN 'waiting' ELSE state END "
+                "state = CASE state WHEN 'done' THEN 'waiting' ELSE state END "
                 "WHERE key = ? AND state <> 'withdrawn'",
                 (errand.key,),
             )

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from api.settings import NAME
-from api.slack.blocks import Dress, Letter, letter, note, whole
+from api.slack.blocks import MAX_BLOCKS, Dress, Letter, letter, note, whole
 from api.slack.branch import Branch, channel_of
 from api.slack.errors import SlackError
 from api.slack.pictures import pictures_of
@@ -119,7 +119,7 @@ class Buttons:
         where: dict[str, Any] = {"thread_ts": asked.thread} if asked.thread else {}
         await self._branch.workspace.call(
             "chat.postMessage", channel=asked.channel, text=shown.text,
-            blocks=[*head.blocks, *shown.blocks][:50], unfurl_links=False, unfurl_media=False,
+            blocks=[*head.blocks, *shown.blocks][:MAX_BLOCKS], unfurl_links=False, unfurl_media=False,
             metadata=marked(NOTE, errand.key), **where,
         )  # fmt: skip
 

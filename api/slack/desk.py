@@ -15,9 +15,9 @@ from dataclasses import replace
 
 import anyio
 
-from api.errors import problem_of
+from api.errors import alone, problem_of
 from api.slack.asking import Asking, Course, apology, stopped
-from api.slack.blocks import Dress, Letter
+from api.slack.blocks import Letter
 from api.slack.book import SqliteBook
 from api.slack.branch import Branch
 from api.slack.buttons import Buttons
@@ -101,7 +101,7 @@ class Desk:
                 await self._book.release(errand.key, self._owner, count=False)
             raise
         except Exception as error:
-            await self._failed(errand, course, _one(error))
+            await self._failed(errand, course, alone(error))
 
     async def _question(self, branch: Branch, errand: Errand, asked: Asked, course: Course) -> None:
         if errand.wish == "withdraw":
@@ -193,12 +193,9 @@ class Desk:
         await self._close(branch, course, *apology(why, course.dress))
 
     def _live(self, branch: Branch, asked: Asked, course: Course) -> Live:
-        async def on_posted(ts: str) -> None:
-            await self._placed(course.errand.key, ts)
-
         return Live(
-            branch.workspace, asked, key=course.errand.key, dress=course.dress or Dress(),
-            pace_s=self._settings.pace_s, stream=False, posted=course.errand.posted, on_posted=on_posted,
+            branch.workspace, asked, key=course.errand.key, dress=course.dress,
+            pace_s=self._settings.pace_s, stream=False, posted=course.errand.posted, on_posted=self._placed,
         )  # fmt: skip
 
     async def _failed(self, errand: Errand, course: Course, error: BaseException) -> None:
@@ -223,12 +220,6 @@ class Desk:
             return
         except SlackError as worse:
             await self._failed(replace(errand, attempts=max(errand.attempts, 1)), course, worse)
-
-
-def _one(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 def branches_of(held: Mapping[str, Branch]) -> Branches:

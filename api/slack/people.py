@@ -50,17 +50,16 @@ class People:
             await self._fetch_all()
         return [await self.person(one) for one in ids]
 
-    async def kind_of(self, channel: str) -> PlaceKind:
-        """Say who can read a channel: in doubt it is public. Raises SlackError."""
-        told = (await self._workspace.call("conversations.info", channel=channel))["channel"]
-        if told.get("is_im"):
-            return "dm"
-        return "private" if told.get("is_private") or told.get("is_mpim") else "public"
+    async def reach(self, channel: str) -> tuple[PlaceKind, bool]:
+        """Say who can read a channel (in doubt everyone), and whether other organisations' people can join.
 
-    async def is_shared(self, channel: str) -> bool:
-        """Say whether people of other organisations can join a channel. Raises SlackError."""
+        Raises SlackError.
+        """
         told = (await self._workspace.call("conversations.info", channel=channel))["channel"]
-        return bool(told.get("is_ext_shared") or told.get("is_pending_ext_shared") or told.get("is_shared"))
+        shared = bool(told.get("is_ext_shared") or told.get("is_pending_ext_shared") or told.get("is_shared"))
+        if told.get("is_im"):
+            return "dm", shared
+        return ("private" if told.get("is_private") or told.get("is_mpim") else "public"), shared
 
     async def may_arrange(self, person: Person, channel: str) -> bool:
         """Say whether somebody runs a channel: an administrator, or who made it. Raises SlackError."""

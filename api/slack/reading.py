@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.slack.plain import heard
 from api.slack.records import Asked, DroppedFile, Errand, PlaceKind
 
-Id = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,32}$")]
-Stamp = Annotated[str, Field(pattern=r"^\d{1,12}\.\d{1,9}$")]
 #: Longer messages are cut: nobody asks in so many words.
-_MAX_TEXT = 8000
+MAX_TEXT = 8000
 _MAX_FILES = 10
 #: What people start questions with, in the languages that the bot speaks.
 _ASKS = re.compile(
@@ -54,7 +52,6 @@ class MessageShape(_Shape):
     channel_type: str = ""
     user: str = ""
     bot_id: str | None = None
-    app_id: str | None = None
     text: str = ""
     ts: str = ""
     thread_ts: str = ""
@@ -103,7 +100,7 @@ def asked_of(
         thread=message.thread_ts or message.ts,
         ts=message.ts,
         user=message.user,
-        text=words[:_MAX_TEXT],
+        text=words[:MAX_TEXT],
         files=files,
     )
     return asked, calls_us, calls_others

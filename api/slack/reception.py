@@ -19,8 +19,8 @@ from api.slack.buttons import Buttons
 from api.slack.desk import Branches
 from api.slack.errors import SlackError
 from api.slack.plain import heard
-from api.slack.reading import MessageShape, asked_of, kind_of, message_of, question
-from api.slack.records import Asked, Errand, Pressed, Reply
+from api.slack.reading import MAX_TEXT, MessageShape, asked_of, kind_of, message_of, question
+from api.slack.records import Asked, Errand, ErrandKind, Pressed, Reply
 from api.slack.telling import whisper
 from api.slack.threads import for_us
 from api.slack.words import say
@@ -42,7 +42,6 @@ class _Ref(_Shape):
 class _Action(_Shape):
     action_id: str = ""
     value: str = ""
-    action_ts: str = ""
 
 
 class _State(_Shape):
@@ -183,7 +182,7 @@ class Reception:
                 return Reply(text=say("empty"))
             asked = Asked(
                 team=team, channel=channel, kind=kind_of(channel, ""), thread="", ts="", user=user,
-                text=words[:8000], private=True, response_url=url,
+                text=words[:MAX_TEXT], private=True, response_url=url,
             )  # fmt: skip
             await self._keep(_private(asked, f"ask:{team}/{trigger}"))
             return Reply(text=say("queued"))
@@ -289,9 +288,9 @@ class Reception:
         self._wake()
 
 
-def _press(pressed: Pressed, key: str, kind: str = "button") -> Errand:
+def _press(pressed: Pressed, key: str, kind: ErrandKind = "button") -> Errand:
     return Errand(
-        key=key, kind="command" if kind == "command" else "button", team=pressed.team, conversation=key,
+        key=key, kind=kind, team=pressed.team, conversation=key,
         place="", what=pressed,
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 #: How somebody stands in the workspace. Bots read nothing of their own accord; who is gone reads nothing.
@@ -195,6 +195,3 @@ class Reply:
 
     #: Shown to the person alone, where a command or a form wants words.
     text: str = ""
-    #: A form to open while the trigger is fresh.
-    view: dict[str, object] = field(default_factory=dict)
-    trigger: str = ""

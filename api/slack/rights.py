@@ -85,10 +85,9 @@ class Gate:
         if members is None:
             return await self._directory.least(outsiders=True)
         # What Slack says now counts, not what the event said: a channel can be made public.
-        kind = await self._people.kind_of(place.channel)
+        kind, outsiders = await self._people.reach(place.channel)
         found: Rights | None = None
         if kind == "public" and self._whole_workspace():
-            outsiders = await self._people.is_shared(place.channel)
             found = await self._directory.least(outsiders=outsiders)
         for person in members:
             if person.standing in ("bot", "gone"):

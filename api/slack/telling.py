@@ -47,7 +47,7 @@ class Live:
         pace_s: float,
         stream: bool,
         posted: str = "",
-        on_posted: Callable[[str], Awaitable[None]],
+        on_posted: Callable[[str, str], Awaitable[None]],
     ) -> None:
         self._workspace, self._asked, self._key, self._dress = workspace, asked, key, dress
         self._pace_s, self._streams, self._on_posted = pace_s, stream, on_posted
@@ -55,17 +55,11 @@ class Live:
         self.text = ""
         self._streaming = self._torn = False
         self._steps: list[str] = []
-        self._count = self._chars = 0
         self._folded = False
         self._changed = anyio.Event()
         #: What Slack has: characters of the text, and steps.
         self._sent_chars = self._sent_steps = 0
         self._last = ""
-
-    @property
-    def streaming(self) -> bool:
-        """Whether Slack's own streaming is used."""
-        return self._streaming
 
     async def open(self) -> None:
         """Show that the question is being worked on. Raises Uncertain, SlackError."""
@@ -85,13 +79,12 @@ class Live:
 
     def sentence(self, text: str) -> None:
         """Show a released sentence with its markers, unless the answer is folded by now."""
-        most = min(self._dress.fold_chars, 400) if self._dress.brief else self._dress.fold_chars
-        self._chars += len(text) + 1
-        if self._folded or (self._count and self._chars > most):
+        whole = f"{self.text} {text}" if self.text else text
+        # `folded` counts a space after the last sentence too.
+        if self._folded or (self.text and len(whole) + 1 > self._dress.most_chars):
             self._folded = True
             return
-        self._count += 1
-        self.text += (" " if self.text else "") + text
+        self.text = whole
         self._changed.set()
 
     async def run(self) -> None:
@@ -159,7 +152,7 @@ class Live:
 
     async def _put(self, ts: str) -> None:
         self.posted = ts
-        await self._on_posted(ts)
+        await self._on_posted(self._key, ts)
 
     async def _write(self) -> None:
         if self._torn:
