@@ -138,7 +138,7 @@ def question_of(
 
     `reads` is an Accept-Language header: it words refusals, and nothing else.
     """
-    texts = [_text_of(message, place) for place, message in enumerate(messages)]
+    texts = [text_of(message.content, f"messages[{place}]") for place, message in enumerate(messages)]
     if messages[-1].role != "user" or not texts[-1].strip():
         raise BadRequest("The last message must be the user's, with a question in it.", param="messages")
     history = tuple(
@@ -164,16 +164,14 @@ def _languages(header: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag for tag in tags if tag.isascii() and tag.isalpha() and len(tag) <= 3))
 
 
-def _text_of(message: ChatMessage, place: int) -> str:
-    if message.content is None or isinstance(message.content, str):
-        return message.content or ""
-    return "\n".join(
-        text_of_part(part, f"messages[{place}].content[{number}]")
-        for number, part in enumerate(message.content)
-    )
+def text_of(content: str | list[ContentPart] | None, place: str) -> str:
+    """Return a message's text; `place` names the message. Raises CannotLook, BadRequest."""
+    if not isinstance(content, list):
+        return content or ""
+    return "\n".join(_text_of_part(part, f"{place}.content[{n}]") for n, part in enumerate(content))
 
 
-def text_of_part(part: ContentPart, param: str) -> str:
+def _text_of_part(part: ContentPart, param: str) -> str:
     """Return the text of a part. Raises CannotLook for a picture, BadRequest for what else is no text."""
     if part.type in _PICTURES:
         raise CannotLook(

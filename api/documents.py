@@ -20,7 +20,7 @@ from api.auth import HTTP, Caller, Doorkeeper, Identity, Who, authorize, digest
 from api.errors import BadRequest, NotFound, Problem
 from api.house import House, Incoming
 from api.limits import Limits
-from api.paging import MaybePaging, page_of, tagged
+from api.paging import MaybePaging, held, page_of, tagged
 from api.passes import FIELD, admit
 from api.repeats import once
 from api.schemas import (
@@ -103,7 +103,9 @@ async def add(request: Request, who: Who, wait: Wait = None) -> Response:
             await limits.added(who, pages=fresh)
             return _told(outcomes, request.state.request_id)
 
-        sent = await anyio.to_thread.run_sync(_sent, inbox)
+        # Only what comes with a key is ever compared.
+        keyed = "idempotency-key" in request.headers
+        sent = await anyio.to_thread.run_sync(_sent, inbox) if keyed else []
         return await once(request, who, digest(collection, *groups, *sent), work)
 
 
@@ -194,11 +196,7 @@ async def page(
         )
     if image is None:
         raise _absent()
-    tag = f'"{hashlib.sha256(image).hexdigest()[:32]}"'
-    headers = {"etag": tag, "cache-control": "private, no-cache", "vary": "accept"}
-    if tag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(image, media_type=f"image/{form}", headers=headers)
+    return held(request, image, f"image/{form}", vary="accept")
 
 
 @router.get("/v1/documents/{document_id}/pages/{page_no}/text")

@@ -87,9 +87,13 @@ def page_of(rows: Sequence[T], wanted: MaybePaging, *, key: Callable[[T], tuple[
 
 def tagged(request: Request, told: BaseModel, *, brief: bool = False) -> Response:
     """Return JSON with an ETag, or 304 where the caller holds it; `brief` leaves out what is as always."""
-    body = told.model_dump_json(exclude_defaults=brief).encode()
+    return held(request, told.model_dump_json(exclude_defaults=brief).encode(), "application/json")
+
+
+def held(request: Request, body: bytes, media_type: str, **more: str) -> Response:
+    """Return a body with an ETag and the headers `more`, or 304 where the caller holds it."""
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    headers = {"etag": tag, "cache-control": "private, no-cache", **more}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return Response(body, media_type="application/json", headers=headers)
+    return Response(body, media_type=media_type, headers=headers)

@@ -21,7 +21,7 @@ from agent.records import Answer, Released
 from api.answers import Cut
 from api.asking import Asking, begin, scope_of, watch_over
 from api.auth import Who
-from api.chat import ChatMessage, ContentPart, MaxTokens, Narrowing, UserName, question_of, text_of_part
+from api.chat import ChatMessage, ContentPart, MaxTokens, Narrowing, UserName, question_of, text_of
 from api.errors import BadRequest
 from api.schemas import answer_out
 from api.settings import ApiSettings
@@ -61,18 +61,10 @@ class ResponsesRequest(BaseModel):
         if isinstance(self.input, str):
             return [ChatMessage(role="user", content=self.input)]
         return [
-            ChatMessage(role=item.role, content=_plain(item, place))
+            ChatMessage(role=item.role, content=text_of(item.content, f"input[{place}]"))
             for place, item in enumerate(self.input)
             if item.type == "message" and item.role is not None
         ]
-
-
-def _plain(item: InputItem, place: int) -> str | None:
-    if item.content is None or isinstance(item.content, str):
-        return item.content
-    return "\n".join(
-        text_of_part(part, f"input[{place}].content[{number}]") for number, part in enumerate(item.content)
-    )
 
 
 @router.post("/v1/responses")

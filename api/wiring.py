@@ -453,28 +453,28 @@ def _owned(settings: ApiSettings) -> Iterator[None]:
     if settings.qdrant_url is not None:
         yield
         return
-    lock = filelock.FileLock(settings.home / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise Locked(
-            f"Another process owns the library in {settings.home}: end it, or ask through its server."
-        ) from None
-    try:
+    owner = f"Another process owns the library in {settings.home}: end it, or ask through its server."
+    with _locked(settings.home / "lock", owner):
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
 def _alone(settings: ApiSettings) -> Iterator[None]:
     """Keep other processes from settling a restore while this one is at it. Raises Locked."""
     settings.home.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(settings.home.with_name(f"{settings.home.name}.restore-lock"))
+    restoring = f"A backup is being restored to {settings.home}: wait until it is."
+    with _locked(settings.home.with_name(f"{settings.home.name}.restore-lock"), restoring):
+        yield
+
+
+@contextmanager
+def _locked(path: Path, otherwise: str) -> Iterator[None]:
+    """Hold a lock file. Raises Locked, which says `otherwise`, where another process holds it."""
+    lock = filelock.FileLock(path)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise Locked(f"A backup is being restored to {settings.home}: wait until it is.") from None
+        raise Locked(otherwise) from None
     try:
         yield
     finally:
@@ -690,7 +690,7 @@ def page_eyes(
 
 
 def film_ears(settings: ApiSettings, reading: IngestSettings) -> Ears | None:
-    """Choose who writes down what is said in films: a server where one is named, else the local weights."""
+    """Return the local weights that write down what is said in films; None where they are not there."""
     from ingest.scenes import Ears
     from ingest.speech import FILES, MODEL
     from ingest.weights import Weights
