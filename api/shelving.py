@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import shutil
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -118,11 +119,8 @@ class Shelving:
     ) -> Outcome:
         """Take one file and wait for what becomes of it."""
         file = Incoming(path=path, name=name, tenant=tenant, collection=collection, groups=tuple(groups))
-        jobs = await self.enqueue([file])
-        while not jobs[0].is_settled:
-            await self._wait()
-            jobs = await self._now(jobs)
-        return outcome_of(jobs[0])
+        (job,) = await self.settled(await self.enqueue([file]), within_s=math.inf)
+        return outcome_of(job)
 
     async def remove(self, document_id: str, *, scope: Scope) -> bool:
         """Take a document off the shelf, and what is under way for it out of the queue."""

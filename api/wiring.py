@@ -351,7 +351,11 @@ class _CatchingUp:
 
     async def run(self, tell: Callable[[str, str], object]) -> Rescreened:
         """Judge what is behind."""
+        from ingest.rescreen import Rescreened
+
         await self.look()
+        if not self._policies.is_behind:
+            return Rescreened()
         try:
             return await self._rescreening.run(on_document=lambda one, became: tell(one.name, became))
         finally:

@@ -175,7 +175,3 @@ class Checkpoints:
         """Remove all that was kept of a document."""
         folder = self._folder / document_id
         await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
-
-    def held(self, document_id: str) -> bool:
-        """Whether anything is kept of a document."""
-        return (self._folder / document_id).exists()

@@ -327,17 +327,15 @@ def _fence(connection: sqlite3.Connection, document_id: str) -> int:
 
 
 def _begin(connection: sqlite3.Connection, document_id: str, fence: int | None) -> int:
-    def begin(c: sqlite3.Connection) -> int:
-        before = _fence(c, document_id)
+    with transaction(connection):
+        before = _fence(connection, document_id)
         # Jobs count in milliseconds of the clock; whoever comes without a job stands in the same row.
         token = max(before + 1, int(time.time() * 1000)) if fence is None else fence
         if token < before:
             raise Fenced("Another worker took this document over; what this one did changes nothing.")
-        c.execute("INSERT OR REPLACE INTO fences VALUES (?, ?)", (document_id, token))
-        c.execute("INSERT OR REPLACE INTO unsettled VALUES (?, ?)", (document_id, token))
+        connection.execute("INSERT OR REPLACE INTO fences VALUES (?, ?)", (document_id, token))
+        connection.execute("INSERT OR REPLACE INTO unsettled VALUES (?, ?)", (document_id, token))
         return token
-
-    return _fenced(begin, document_id, None, connection)
 
 
 def _commit(connection: sqlite3.Connection, document: Document, pages: Sequence[Page], recipe: str) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from api.cli.edge import console, print_json, run
 from api.cli.options import AsJson, Home, Usage, settings_of
+from ingest.jobs import SETTLED
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +29,6 @@ STYLES = {
     "failed": "red",
 }
 _BAD = ("failed", "quarantined")
-_SETTLED = ("shelved", "failed", "quarantined", "cancelled")
 #: Between two looks at what changed.
 _LOOK_S = 0.2
 
@@ -152,7 +152,7 @@ async def _until_settled(door: Door, files: Sequence[Given], board: Board) -> No
         for place, told in enumerate(await door.enqueue(batch), start=at):
             if isinstance(told, OutcomeOut):
                 board.finished(place, told)
-            elif told.state in _SETTLED:
+            elif told.state in SETTLED:
                 board.finished(place, outcome_of(told))
             else:
                 waiting.setdefault(told.id, []).append(place)
@@ -168,11 +168,11 @@ async def _look(door: Door, waiting: dict[str, list[int]], since: int | None, bo
     for job in (await door.jobs(since=since)).jobs if waiting else ():
         since = job.changed
         for place in waiting.get(job.id, ()):
-            if job.state in _SETTLED:
+            if job.state in SETTLED:
                 board.finished(place, outcome_of(job))
             else:
                 board.moved(place, job)
-        if job.state in _SETTLED:
+        if job.state in SETTLED:
             waiting.pop(job.id, None)
     return since
 

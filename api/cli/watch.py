@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.cli.gather import Given, Placing, placed
+from ingest.shards import replace_text
 
 if TYPE_CHECKING:
     from api.cli.door import Door
@@ -105,9 +106,7 @@ class Watch:
         rest = {other: one for other, one in self._memory.seen.items() if other != name}
         self._memory = Memory(seen=rest if seen is None else rest | {name: seen})
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        unborn = self._file.with_suffix(".new")
-        unborn.write_text(self._memory.model_dump_json(), encoding="utf-8")
-        unborn.replace(self._file)
+        replace_text(self._file, self._memory.model_dump_json())
 
     def _marked(self) -> dict[str, tuple[Given, str]]:
         if not self._folder.is_dir():
