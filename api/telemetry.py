@@ -233,9 +233,6 @@ class _WatchedModel:
         self.name, self.writes_as = model.name, model.writes_as
         self.context_tokens, self.sees_images = model.context_tokens, model.sees_images
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
     def will_reason(self, reasoning: Reasoning | None = None) -> bool:
         """Say whether it would think; see LanguageModel."""
         return self._model.will_reason(reasoning)

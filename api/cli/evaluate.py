@@ -165,7 +165,9 @@ async def _scored(
     from api.cli.gather import Given, listed
     from api.wiring import open_house
 
-    async with open_house(settings) as house:
+    # The agent is scored itself, not one that is watched.
+    bare = settings.model_copy(update={"metrics": False, "otlp_url": None})
+    async with open_house(bare) as house:
         door = LocalDoor(house, settings)
         if documents is not None:
             files = [

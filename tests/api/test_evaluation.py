@@ -15,6 +15,7 @@ from api.cli.evaluate import _chosen, _floors, _gated
 from api.cli.evaluation_page import page_of
 from api.cli.options import Usage
 from api.settings import ApiSettings
+from tests.api.test_cli import pagewarden
 from tests.fakes import SCOPE, FakeAgent
 
 RUN = Evaluation.model_validate(
@@ -141,3 +142,24 @@ def test_the_page_draws_risk_over_coverage_and_lists_every_question_with_its_con
     assert "<td>0.875</td>" in page
     assert "<td>410</td><td>12</td>" in page
     assert "<script" not in page
+
+
+@pytest.mark.weights
+def test_a_library_that_is_watched_is_scored_all_the_same(weights_dir: Path, tmp_path: Path) -> None:
+    files, asked = tmp_path / "files", tmp_path / "questions.jsonl"
+    files.mkdir()
+    (files / "plant.md").write_text("# Plant\n\nThe plant has 12 pumps, and it opened in 1998.\n")
+    gold = {"id": "one", "question": "How many pumps does the plant have?", "answer": "12", "doc": "plant.md"}
+    asked.write_text(
+        json.dumps(gold | {"evidence_pages": [1], "type": "text", "answer_format": "Int"}) + "\n"
+    )
+    words = ("eval", str(asked), "--documents", str(files), "--json", str(tmp_path / "report.json"))
+    env = {
+        "PAGEWARDEN_WEIGHTS": str(weights_dir),
+        "PAGEWARDEN_WRITER": "quotes",
+        "PAGEWARDEN_METRICS": "true",
+    }
+    done = pagewarden(*words, home=tmp_path / "library", **env)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["answers"]["all"]["n"] == 1
