@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,8 +32,9 @@ from mcp.types import (
 from pydantic import BaseModel, Field
 from starlette.types import Receive, Scope, Send
 
-from agent.records import Answer, Citation, Question
-from api.answers import Links, title_of
+from agent.records import Citation, Question
+from api.answers import Links, Telling, title_of
+from api.asking import Asking
 from api.auth import Identity
 from api.errors import Told
 from api.house import House
@@ -211,11 +212,16 @@ def tools(desk: Desk) -> MCPServer[Any]:
         asked = Question(
             text=question, scope=replace(who.scope, documents=narrowed), thread_id=thread_id, channel=MCP
         )
-        answer = await _with_slot(desk, who, lambda: _answer(desk.agent, asked))
-        await desk.limits.answered(
-            who, prompt_tokens=tokens_of(question), completion_tokens=tokens_of(answer.text)
-        )
-        sources = _sources(answer.citations, await desk.links(who))
+        links = await desk.links(who)
+        try:
+            asking = Asking(
+                agent=desk.agent, limits=desk.limits, who=who, question=asked, telling=Telling(links),
+                prompt_tokens=tokens_of(question), slot=await desk.limits.question(who),
+            )  # fmt: skip
+            answer = await asking.whole()
+        except Told as error:
+            raise ToolError(error.detail) from error
+        sources = _sources(answer.citations, links)
         told = Answered(
             kind=answer.kind,
             text=answer.text,
@@ -285,14 +291,6 @@ async def _with_slot(desk: Desk, who: Identity, work: Callable[[], Awaitable[Any
             slot.release()
     except Told as error:
         raise ToolError(error.detail) from error
-
-
-async def _answer(agent: Agent, question: Question) -> Answer:
-    async with aclosing(agent.ask(question)) as events:
-        async for event in events:
-            if isinstance(event, Answer):
-                return event
-    raise AssertionError("the agent ends with exactly one answer")
 
 
 def _sources(citations: Sequence[Citation], links: Links) -> list[Source]:
