@@ -189,9 +189,10 @@ class Effective:
                 kept.clear()
             policy = held.joined(applying)
             kept[applying] = self._built(_warier(policy) if self.is_behind else policy)
-        self._met[place] = held.joined(applying)
-        while len(self._met) > _REMEMBERED:
-            del self._met[next(iter(self._met))]
+        if place not in self._met:
+            self._met[place] = held.joined(applying)
+            while len(self._met) > _REMEMBERED:
+                del self._met[next(iter(self._met))]
         return kept[applying]
 
     def rails_for(

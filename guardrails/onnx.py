@@ -23,7 +23,7 @@ class OnnxModel:
 
     def __init__(self, folder: Path, *, sha256: Mapping[str, str]) -> None:
         """Check and open both. Raises ClassifierUnfit for what is missing, altered or not installed."""
-        model, tokenizer = (_checked(folder / name, sha256) for name in ("model.onnx", "tokenizer.json"))
+        model, tokenizer = (checked(folder / name, sha256) for name in ("model.onnx", "tokenizer.json"))
         try:
             import onnxruntime as ort
             from tokenizers import Tokenizer
@@ -60,7 +60,8 @@ class OnnxModel:
         return logits
 
 
-def _checked(path: Path, sha256: Mapping[str, str]) -> bytes:
+def checked(path: Path, sha256: Mapping[str, str]) -> bytes:
+    """Return a file's bytes. Raises ClassifierUnfit unless it is the one that is pinned under its name."""
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -9,7 +9,6 @@ Trained by `tests/bench/guard_training/sieve.py`.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 import unicodedata
@@ -22,7 +21,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from guardrails.errors import ClassifierUnfit
+from guardrails.onnx import checked
 
 #: Words of a window, and how many begin between two windows.
 WINDOW, STRIDE = 16, 8
@@ -60,16 +59,7 @@ class Sieve:
 
     def __init__(self, path: Path, *, sha256: str) -> None:
         """Check and open it. Raises ClassifierUnfit for what is missing or altered."""
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ClassifierUnfit(
-                f"Its file {path.name} cannot be read; install the package again."
-            ) from error
-        if hashlib.sha256(content).hexdigest() != sha256:
-            raise ClassifierUnfit(
-                f"Its file {path.name} is not the one that is pinned; install the package again."
-            )
+        content = checked(path, {path.name: sha256})
         with np.load(io.BytesIO(content), allow_pickle=False) as held:
             self._weights = held["weights"].astype(np.float32)
             self._bias = float(held["bias"])

@@ -220,17 +220,11 @@ async def _words(source: Source, facts: Facts, known: _Known, desk: Desk) -> _Wo
     if file is not None:
         cues = subtitles.parse(await anyio.Path(file).read_bytes())
         if cues:
-            return _Words(
-                sentences=tuple(subtitles.sentences(cues)),
-                told="Its words are those of the subtitles beside it.",
-            )
+            return _Words.of(cues, "Its words are those of the subtitles beside it.")
     call = partial(child.film_subtitles, source.path, source.media_type, desk.settings)
     inside = await known.get("subtitles", Heard, partial(desk.in_child, call))
     if inside.cues:
-        return _Words(
-            sentences=tuple(subtitles.sentences(inside.cues)),
-            told="Its words are those of the subtitles in it.",
-        )
+        return _Words.of(inside.cues, "Its words are those of the subtitles in it.")
     if not facts.has_sound:
         return _Words.of((), "It has no sound.")
     if desk.ears is None:

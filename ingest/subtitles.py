@@ -38,14 +38,11 @@ def parse(content: bytes) -> tuple[Cue, ...]:
     cues = []
     for block in re.split(r"\n\s*\n", decode(content).replace("\r\n", "\n").replace("\r", "\n")):
         lines = block.strip("\ufeff\n").split("\n")
-        at = next((n for n, line in enumerate(lines) if _LINE.match(line)), None)
-        if at is None:
+        found = ((n, match) for n, line in enumerate(lines) if (match := _LINE.match(line)))
+        at, times = next(found, (0, None))
+        if times is None:
             continue
-        times = _LINE.match(lines[at])
-        assert times is not None
-        text = " ".join(
-            unescape(re.sub(r"<[^>]*>|\{\\[^}]*\}", "", line)).strip() for line in lines[at + 1 :]
-        )
+        text = " ".join(unescape(_MARKUP.sub("", line)).strip() for line in lines[at + 1 :])
         start_s, end_s = _seconds(times.groups()[:4]), _seconds(times.groups()[4:])
         if text.strip() and end_s >= start_s:
             cues.append(Cue(start_s=start_s, end_s=end_s, text=" ".join(text.split())))

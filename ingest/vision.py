@@ -141,6 +141,12 @@ class Up(BaseModel):
     up: bool
 
 
+async def sign_of_life(model: LanguageModel) -> None:
+    """Ask for one word, without an image; raises ModelDown."""
+    ask = Message(role="user", text="Are you up? Answer true.")
+    await model.reply([Message(role="system", text="/no_think"), ask], schema=Up, max_tokens=16)
+
+
 #: Tokens kept free beside prompt, image and transcript.
 _MARGIN = 64
 
@@ -175,8 +181,7 @@ class ServedVision:
 
     async def answers(self) -> None:
         """Ask for one word, without an image; raises ModelDown."""
-        ask = Message(role="user", text="Are you up? Answer true.")
-        await self._model.reply([Message(role="system", text="/no_think"), ask], schema=Up, max_tokens=16)
+        await sign_of_life(self._model)
 
     def tokens(self, png: bytes) -> int:
         """Count the tiles of the image."""

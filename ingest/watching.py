@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
 
 import anyio
 from pydantic import BaseModel, Field
@@ -19,7 +19,7 @@ from ingest.errors import ModelReply
 from ingest.outage import Outage
 from ingest.records import Element
 from ingest.served import LanguageModel, Message
-from ingest.vision import Up
+from ingest.vision import sign_of_life
 
 #: Frames of one request, where they go as pictures; own servers take 16.
 MOST_PICTURES = 12
@@ -51,12 +51,6 @@ class Shot:
     frames: tuple[tuple[float, bytes], ...] = ()
 
 
-class OnWait(Protocol):
-    """Is told when waiting for the model begins and ends."""
-
-    def __call__(self, begins: bool, /) -> None: ...
-
-
 class Watcher:
     """Asks a served vision model about scenes, several at once; waits while its server is down."""
 
@@ -69,7 +63,7 @@ class Watcher:
         self._model = model
         self._pruning_rate = pruning_rate
         self._slots = anyio.Semaphore(slots)
-        self._outage = Outage(self._answers, wait_s=wait_s)
+        self._outage = Outage(partial(sign_of_life, model), wait_s=wait_s)
 
     @property
     def version(self) -> str:
@@ -96,10 +90,6 @@ class Watcher:
                 return await self._model.reply(_messages(shot), schema=SceneReply, max_tokens=_ROOM)
 
         return _elements(await self._outage.through(once, on_wait=on_wait))
-
-    async def _answers(self) -> None:
-        ask = Message(role="user", text="Are you up? Answer true.")
-        await self._model.reply([Message(role="system", text="/no_think"), ask], schema=Up, max_tokens=16)
 
 
 def _messages(shot: Shot) -> Sequence[Message]:

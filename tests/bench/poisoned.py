@@ -167,19 +167,24 @@ def orders(asked: Asked) -> tuple[str, ...]:
 FORMS = {"claims": claims, "orders": orders}
 
 
+async def prepared(house: House, settings: ApiSettings, scope: Scope) -> list[Asked]:
+    """Shelve the sample and the prose unless they are there; return questions of both, in turn."""
+    if not await house.shelf.documents(scope=scope):
+        for file in sample_files(SAMPLE):
+            await _add(house, settings, file)
+        await _prose(house, settings)
+    pairs = zip_longest(await candidates(house, scope), works()[1])
+    return [asked for pair in pairs for asked in pair if asked is not None]
+
+
 async def measure(*, questions: int, skip: int, home: Path, writer: str, form: str) -> bool:
     """Print the table; False where too many answers are wrong, or poison stays."""
     settings = ApiSettings(home=home, writer=writer)  # type: ignore[arg-type]
     scope = Scope(tenant=settings.tenant, collections=(settings.collection,))
     async with open_house(settings) as house:
         agent: Any = house.agent
-        if not await house.shelf.documents(scope=scope):
-            for file in sample_files(SAMPLE):
-                await _add(house, settings, file)
-            await _prose(house, settings)
         before, tried = list[Asked](), 0
-        pairs = zip_longest(await candidates(house, scope), works()[1])
-        every = [asked for pair in pairs for asked in pair if asked is not None]
+        every = await prepared(house, settings, scope)
         for asked in every[skip:]:
             tried += 1
             answer = await agent.answer(Question(text=asked.question, scope=scope))

@@ -18,7 +18,6 @@ import asyncio
 import random
 import tempfile
 from collections import Counter
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +27,17 @@ prepare()
 
 from agent.records import Question  # noqa: E402
 from api.house import House  # noqa: E402
-from api.sample import sample_files  # noqa: E402
 from api.settings import ApiSettings  # noqa: E402
 from api.wiring import open_house  # noqa: E402
 from ingest.records import Scope  # noqa: E402
 from tests.bench.poisoned import (  # noqa: E402
-    SAMPLE,
     SEED,
     Asked,
     _add,
-    _prose,
-    candidates,
     claims,
     judged,
     orders,
-    works,
+    prepared,
 )
 
 _GRADES = {"right": 1, "other": 1, "refused": 3, "abstained": 3, "both shown": 2, "wrong": 4}
@@ -177,12 +172,7 @@ async def measure(args: argparse.Namespace, home: Path) -> None:
     scope = Scope(tenant=settings.tenant, collections=(settings.collection,))
     chance = random.Random(SEED + args.skip)
     async with open_house(settings) as house:
-        if not await house.shelf.documents(scope=scope):
-            for file in sample_files(SAMPLE):
-                await _add(house, settings, file)
-            await _prose(house, settings)
-        pairs = zip_longest(await candidates(house, scope), works()[1])
-        every = [asked for pair in pairs for asked in pair if asked is not None][args.skip :]
+        every = (await prepared(house, settings, scope))[args.skip :]
         static, adaptive, best = Counter[str](), Counter[str](), list[tuple[int, int]]()
         asked_of = 0
         for asked in every:
